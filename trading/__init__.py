@@ -1,0 +1,1 @@
+"""An Airflow-native crypto trading pipeline: gather, decide, apply."""

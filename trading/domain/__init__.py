@@ -1,0 +1,1 @@
+"""Pure nouns: no clock, no environment, no I/O."""

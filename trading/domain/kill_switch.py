@@ -1,0 +1,100 @@
+"""The kill switch: what may be sent in which state, as one literal table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from trading.domain.order import Purpose
+
+
+class ControlKind(StrEnum):
+    """What an audit row of the controls records."""
+
+    HALT_ENGAGED = "halt_engaged"
+    HALT_RELEASED = "halt_released"
+    OVERRIDE_REFUSED = "override_refused"
+
+
+class LatchState(StrEnum):
+    """Whether pausing the DAG `kill_switch` latches in the database itself."""
+
+    ARMED = "armed"
+    DISABLED = "disabled"
+    ABSENT = "absent"
+    NO_AIRFLOW_TABLES = "no_airflow_tables"
+
+
+class TradingState(StrEnum):
+    """What an account may do now."""
+
+    RUNNING = "running"
+    PAUSE_ENTRIES = "pause_entries"
+    HALT = "halt"
+    STALE = "stale"  # running, but the lease expired, or the clock or the reconciliation is stale
+    UNREADABLE = "unreadable"
+
+
+class Answer(StrEnum):
+    """What the table says of an order."""
+
+    YES = "yes"
+    NO = "no"
+    DEFERRED = "deferred"
+    OVERRIDE = "override"  # only with a signed reduce_only override
+
+
+_P, _A = Purpose, Answer
+
+#: State → purpose → answer. Cancelling and reading are always allowed.
+MAY_SEND: Final[Mapping[TradingState, Mapping[Purpose, Answer]]] = MappingProxyType(
+    {
+        TradingState.RUNNING: {_P.ENTRY: _A.YES, _P.REBALANCE: _A.YES, _P.PROTECTIVE: _A.YES, _P.FLATTEN: _A.YES},
+        TradingState.PAUSE_ENTRIES: {_P.ENTRY: _A.NO, _P.REBALANCE: _A.NO, _P.PROTECTIVE: _A.YES, _P.FLATTEN: _A.YES},
+        TradingState.HALT: {_P.ENTRY: _A.NO, _P.REBALANCE: _A.NO, _P.PROTECTIVE: _A.YES, _P.FLATTEN: _A.OVERRIDE},
+        TradingState.STALE: {
+            _P.ENTRY: _A.DEFERRED,
+            _P.REBALANCE: _A.DEFERRED,
+            _P.PROTECTIVE: _A.YES,
+            _P.FLATTEN: _A.OVERRIDE,
+        },
+        TradingState.UNREADABLE: {_P.ENTRY: _A.NO, _P.REBALANCE: _A.NO, _P.PROTECTIVE: _A.NO, _P.FLATTEN: _A.NO},
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Halt:
+    """A halt that nobody has released."""
+
+    halt_id: int
+    scope: str
+    author: str
+    reason: str
+    engaged_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlEvent:
+    """One audit row of the controls. `halt_id` names the halt that a release or a refusal is about."""
+
+    kind: ControlKind
+    author: str
+    reason: str
+    at: datetime
+    run_id: str
+    dag_id: str
+    scope: str = "all"
+    halt_id: int | None = None
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+def trading_state(halts: tuple[Halt, ...], *, lease_expires_at: datetime | None, at: datetime) -> TradingState:
+    """The state that open halts and the lease make. Without a lease nothing was ever alive: stale."""
+    if halts:
+        return TradingState.HALT
+    if lease_expires_at is None or lease_expires_at <= at:
+        return TradingState.STALE
+    return TradingState.RUNNING

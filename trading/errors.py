@@ -1,0 +1,83 @@
+"""Everything that can go wrong, sorted by what the caller must do.
+
+TradingError
+├── ConfigurationError      stop; the message names settings, never their secret values
+├── DataError               stop this instrument
+├── TradingHalted           skip
+├── OrderDenied(reason)     recorded, skip
+├── ExchangeError
+│   ├── ExchangeUnavailable retry, reads only, bounded in attempts and time
+│   ├── OrderRejected       a definite no: record
+│   └── OutcomeUnknown      never retry: reconcile
+└── InvariantViolation      halt, fail loudly
+
+A message says what was expected, what it was, and what to do. Each class carries the exit code of the command line.
+"""
+
+
+class TradingError(Exception):
+    """Anything that this project raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigurationError(TradingError):
+    """A setting, secret or file is missing or wrong: nothing may start before a person mends it."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class DataError(TradingError):
+    """Market data that cannot be trusted: this instrument stops, the others go on."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class TradingHalted(TradingError):
+    """The kill switch, the lease or an unreadable flag forbids sending."""
+
+    exit_code = 75  # EX_TEMPFAIL
+
+
+class OrderDenied(TradingError):
+    """One of our own limits refused an order before it was sent.
+
+    `reason` is a stable code of `trading.domain.risk`.
+    """
+
+    exit_code = 77  # EX_NOPERM
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ExchangeError(TradingError):
+    """The venue, or the way to it."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class ExchangeUnavailable(ExchangeError):
+    """A read failed; reads may be retried, bounded in attempts and time."""
+
+
+class OrderRejected(ExchangeError):
+    """The venue said a definite no: the order does not exist there.
+
+    `code` is the venue's own error code, where it gave one.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OutcomeUnknown(ExchangeError):
+    """The request may or may not have been executed: only evidence from the venue resolves it."""
+
+
+class InvariantViolation(TradingError):
+    """What must never happen did: halt, and fail loudly."""
+
+    exit_code = 70  # EX_SOFTWARE

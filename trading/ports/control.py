@@ -1,0 +1,51 @@
+"""The kill switch's memory."""
+
+from datetime import datetime
+from typing import Protocol
+
+from trading.domain.ids import Run
+from trading.domain.kill_switch import ControlEvent, Halt, LatchState
+from trading.domain.override import Override
+
+
+class ControlStore(Protocol):
+    """Halts, releases, the lease and the latch on Airflow's own pause."""
+
+    def halts(self, account: str) -> tuple[Halt, ...]:
+        """Halts that nobody released, oldest first: the account's own, and those of all accounts (a paused DAG)."""
+        ...
+
+    def engage(self, account: str, event: ControlEvent) -> int:
+        """Append a halt; its id. Needs no lock: anybody may stop."""
+        ...
+
+    def release(self, account: str, override: Override, *, at: datetime, run: Run) -> None:
+        """Append the release of exactly this halt, once a token, once a person, once a key.
+
+        Raises OverrideRefused where it is not open, or the token was used.
+        """
+        ...
+
+    def refuse(self, account: str, event: ControlEvent) -> None:
+        """Append the refusal of an override."""
+        ...
+
+    def history(self, account: str, limit: int) -> list[ControlEvent]:
+        """The newest control events, newest first."""
+        ...
+
+    def lease_expires_at(self, account: str) -> datetime | None:
+        """When the dead man's switch forbids entries, unless it is renewed."""
+        ...
+
+    def renew_lease(self, account: str, until: datetime, run: Run) -> None:
+        """Move the lease's end to `until`."""
+        ...
+
+    def arm_latch(self) -> LatchState:
+        """Install the trigger on Airflow's table where that is in this database; the state after it."""
+        ...
+
+    def latch(self) -> LatchState:
+        """Whether a pause of the DAG `kill_switch` latches by itself."""
+        ...

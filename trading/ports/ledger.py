@@ -1,0 +1,319 @@
+"""What PostgreSQL remembers, one store a noun, all reached through one transaction.
+
+`Ledger.transaction()` commits when its block ends and rolls back when it raises. Everything in it is one instant:
+`Books` is only valid inside the block.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from trading.domain.decision import Decision, Recorded
+from trading.domain.ids import Run
+from trading.domain.ledger import Fill, LedgerTransaction
+from trading.domain.market import CandleSeries, Instrument, Panel
+from trading.domain.order import Order, OrderEvent, OrderIntent
+from trading.domain.position import Position
+from trading.domain.reconciliation import Discrepancy, ReconciliationResult
+from trading.domain.risk import CheckedOrder
+from trading.ports.control import ControlStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One set of venue credentials. `epoch` is the fencing token: each place run advances it."""
+
+    account: str
+    venue: str
+    mode: str
+    incarnation: int
+    epoch: int
+    opened_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandleChange:
+    """What an upsert did, in rows."""
+
+    inserted: int
+    revised: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectedCandle:
+    """A candle that may not be trusted, as the venue gave it, and why."""
+
+    open_ms: int
+    values: tuple[float, float, float, float, float]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """A run as stored. `counts` are whole numbers by name; `outcome` is running, done, skipped or failed."""
+
+    run: Run
+    flow: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    message: str
+    counts: Mapping[str, int]
+
+
+class InstrumentStore(Protocol):
+    """Instruments with their filters; a change is a new version, the old one keeps its dates."""
+
+    def save(self, instruments: Sequence[Instrument], *, at: datetime, run: Run) -> int:
+        """Store what changed; the number of new versions."""
+        ...
+
+    def all(self) -> dict[str, Instrument]:
+        """The version valid now, by symbol."""
+        ...
+
+
+class CandleStore(Protocol):
+    """Closed candles, float64, keyed (instrument, timeframe, open_time)."""
+
+    def newest_open_ms(self, instruments: Sequence[str], timeframe: str) -> dict[str, int]:
+        """The newest stored open by instrument; those without candles are left out."""
+        ...
+
+    def upsert(self, instrument: str, timeframe: str, series: CandleSeries, *, at: datetime, run: Run) -> CandleChange:
+        """Insert new candles, restate changed ones, leave equal ones alone."""
+        ...
+
+    def quarantine(
+        self, instrument: str, timeframe: str, candles: Sequence[RejectedCandle], *, at: datetime, run: Run
+    ) -> None:
+        """Keep what was refused, once each."""
+        ...
+
+    def panel(self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int) -> Panel:
+        """The `candles` grid rows that end at `until` (the last one closes at it or before); NaN where none is stored."""
+        ...
+
+    def count(self) -> int:
+        """How many candles there are."""
+        ...
+
+
+class DecisionStore(Protocol):
+    """Decisions: the first one for an as_of wins."""
+
+    def record(self, decision: Decision, run: Run) -> Recorded:
+        """Store it, or find it there; a differing one is kept as a revision and changes nothing."""
+        ...
+
+    def newest(self, strategy: str) -> Decision | None:
+        """The newest by as_of, whatever its status."""
+        ...
+
+    def by_run(self, run_id: str) -> list[Decision]:
+        """Those that a run stored."""
+        ...
+
+
+class OrderStore(Protocol):
+    """Intents, their events and the checks before them. Appending needs the account's lock."""
+
+    def plan(self, intent: OrderIntent, run: Run) -> bool:
+        """Store the intent and its Planned event. False where the id exists with the same facts.
+
+        Raises InvariantViolation where it exists with others.
+        """
+        ...
+
+    def append(self, order: Order, event: OrderEvent) -> Order:
+        """Append and return the order after it. Raises InvariantViolation for an illegal step."""
+        ...
+
+    def get(self, client_order_id: str) -> Order | None:
+        """The order, folded."""
+        ...
+
+    def by_venue_order_id(self, account: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
+        """Ours among these venue order ids."""
+        ...
+
+    def open(self, account: str) -> list[Order]:
+        """Everything that is not terminal, oldest first."""
+        ...
+
+    def generations(self, account: str, strategy: str, as_of: datetime) -> list[Order]:
+        """Every order that serves this strategy's decision at as_of."""
+        ...
+
+    def events(self, client_order_id: str) -> list[OrderEvent]:
+        """Its events in order."""
+        ...
+
+    def submitted_since(self, account: str, since: datetime) -> list[Order]:
+        """Orders signed at or after `since`, for the rate limits and the breaker."""
+        ...
+
+    def record_check(self, checked: CheckedOrder, run: Run) -> bool:
+        """Keep what the pre-trade checks said; False where the newest one of this order said the same."""
+        ...
+
+    def checks(self, client_order_id: str) -> list[CheckedOrder]:
+        """What the checks said, oldest first."""
+        ...
+
+    def recent(self, account: str, limit: int) -> list[Order]:
+        """The newest orders, newest first."""
+        ...
+
+
+class FillStore(Protocol):
+    """Fills, each once, each with its balanced ledger transaction."""
+
+    def record(self, fill: Fill, transaction: LedgerTransaction, run: Run) -> bool:
+        """Store both; False where the fill is known. Raises InvariantViolation where it is known with other figures."""
+        ...
+
+    def newest_at(self, account: str) -> dict[str, datetime]:
+        """The newest fill's time by instrument."""
+        ...
+
+    def positions(self, account: str) -> dict[tuple[str, str], Position]:
+        """(strategy, instrument) → position, folded from fills."""
+        ...
+
+    def recent(self, account: str, limit: int) -> list[Fill]:
+        """The newest fills, newest first."""
+        ...
+
+
+class EntryStore(Protocol):
+    """The double-entry ledger."""
+
+    def post(self, transaction: LedgerTransaction, run: Run) -> bool:
+        """Post it; False where its reference exists."""
+        ...
+
+    def references(self, account: str, prefix: str) -> list[str]:
+        """References that start with `prefix`, in the order in which they were posted."""
+        ...
+
+    def balances(self, account: str) -> dict[tuple[str, str], Decimal]:
+        """(sub_account, currency) → sum of the asset legs; zeros left out."""
+        ...
+
+
+class AccountStore(Protocol):
+    """Accounts and their lock."""
+
+    def open(self, account: str, *, venue: str, mode: str, at: datetime, run: Run) -> bool:
+        """Create the account, halted: a fresh installation never trades by itself. False where it exists."""
+        ...
+
+    def get(self, account: str) -> Account | None:
+        """The account, unlocked."""
+        ...
+
+    def lock(self, account: str) -> Account:
+        """The account, locked until the transaction ends. Raises ConfigurationError where it was never opened."""
+        ...
+
+    def advance_epoch(self, account: str) -> int:
+        """The next fencing epoch; needs the lock."""
+        ...
+
+    def next_incarnation(self, account: str) -> int:
+        """After a wipe or a restore: every id from here on is new; needs the lock."""
+        ...
+
+
+class ReconciliationStore(Protocol):
+    """Comparisons of our books with the venue's."""
+
+    def record(self, account: str, result: ReconciliationResult, run: Run) -> None:
+        """Keep the result, and bring the open discrepancies in line with it."""
+        ...
+
+    def newest_clean_at(self, account: str) -> datetime | None:
+        """When both sides last agreed."""
+        ...
+
+    def open_discrepancies(self, account: str) -> list[Discrepancy]:
+        """Those that nobody resolved."""
+        ...
+
+
+class RunStore(Protocol):
+    """Runs, so that every row's run_id can be explained without Airflow's tables."""
+
+    def start(self, run: Run, flow: str, at: datetime) -> None:
+        """Note the start; the same run starting again (a clear, a retry) is noted as such, and loses nothing."""
+        ...
+
+    def finish(
+        self, run: Run, flow: str, at: datetime, *, outcome: str, message: str, counts: Mapping[str, int]
+    ) -> None:
+        """Note the end."""
+        ...
+
+    def recent(self, flow: str | None, limit: int) -> list[RunRecord]:
+        """The newest runs, newest first."""
+        ...
+
+    def get(self, run_id: str) -> list[RunRecord]:
+        """Every flow that this run id ran, oldest first."""
+        ...
+
+
+class Books(Protocol):
+    """All stores within one transaction."""
+
+    @property
+    def instruments(self) -> InstrumentStore: ...  # noqa: D102
+    @property
+    def candles(self) -> CandleStore: ...  # noqa: D102
+    @property
+    def decisions(self) -> DecisionStore: ...  # noqa: D102
+    @property
+    def orders(self) -> OrderStore: ...  # noqa: D102
+    @property
+    def fills(self) -> FillStore: ...  # noqa: D102
+    @property
+    def entries(self) -> EntryStore: ...  # noqa: D102
+    @property
+    def accounts(self) -> AccountStore: ...  # noqa: D102
+    @property
+    def control(self) -> ControlStore: ...  # noqa: D102
+    @property
+    def reconciliations(self) -> ReconciliationStore: ...  # noqa: D102
+    @property
+    def runs(self) -> RunStore: ...  # noqa: D102
+
+    def now(self) -> datetime:
+        """The database's clock, which leases and overrides are judged by."""
+        ...
+
+
+class Ledger(Protocol):
+    """The way to the books."""
+
+    def transaction(self) -> AbstractContextManager[Books]:
+        """One transaction; commits at the end of the block, rolls back where it raises."""
+        ...
+
+    def sending(self, account: str) -> AbstractContextManager[None]:
+        """Hold the account's sending fence (shared) from before the kill switch is read until the answer is in.
+
+        Whoever halts takes it exclusively, and so waits for those that were past the flag.
+        """
+        ...
+
+    def draining(self, account: str) -> AbstractContextManager[None]:
+        """Hold the fence exclusively: nobody is between the flag and the answer, and nobody enters."""
+        ...
+
+    def close(self) -> None:
+        """Give up the connection."""
+        ...
