@@ -4,7 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -38,7 +38,8 @@ def client_order_id(
     """The order's name at the venue: 32 lower-case hex digits, which every supported venue takes."""
     if as_of.tzinfo is None:
         raise ValueError(f"expected an aware as_of, got the naive {as_of!r}")
-    facts = [account, incarnation, strategy, instrument, timeframe, as_of.isoformat(), purpose, generation]
+    instant = as_of.astimezone(UTC).isoformat()
+    facts = [account, incarnation, strategy, instrument, timeframe, instant, purpose, generation]
     return uuid.uuid5(_NAMESPACE, orjson.dumps(facts).decode()).hex
 
 

@@ -48,19 +48,29 @@ class Answer(StrEnum):
 
 _P, _A = Purpose, Answer
 
+
+def _row(entry: Answer, rebalance: Answer, protective: Answer, flatten: Answer) -> Mapping[Purpose, Answer]:
+    return MappingProxyType(
+        {
+            Purpose.ENTRY: entry,
+            Purpose.REBALANCE: rebalance,
+            Purpose.PROTECTIVE: protective,
+            Purpose.FLATTEN: flatten,
+        }
+    )
+
+
+_A = Answer
+
 #: State → purpose → answer. Cancelling and reading are always allowed.
 MAY_SEND: Final[Mapping[TradingState, Mapping[Purpose, Answer]]] = MappingProxyType(
     {
-        TradingState.RUNNING: {_P.ENTRY: _A.YES, _P.REBALANCE: _A.YES, _P.PROTECTIVE: _A.YES, _P.FLATTEN: _A.YES},
-        TradingState.PAUSE_ENTRIES: {_P.ENTRY: _A.NO, _P.REBALANCE: _A.NO, _P.PROTECTIVE: _A.YES, _P.FLATTEN: _A.YES},
-        TradingState.HALT: {_P.ENTRY: _A.NO, _P.REBALANCE: _A.NO, _P.PROTECTIVE: _A.YES, _P.FLATTEN: _A.OVERRIDE},
-        TradingState.STALE: {
-            _P.ENTRY: _A.DEFERRED,
-            _P.REBALANCE: _A.DEFERRED,
-            _P.PROTECTIVE: _A.YES,
-            _P.FLATTEN: _A.OVERRIDE,
-        },
-        TradingState.UNREADABLE: {_P.ENTRY: _A.NO, _P.REBALANCE: _A.NO, _P.PROTECTIVE: _A.NO, _P.FLATTEN: _A.NO},
+        # in the order: entry, rebalance, protective, flatten
+        TradingState.RUNNING: _row(_A.YES, _A.YES, _A.YES, _A.YES),
+        TradingState.PAUSE_ENTRIES: _row(_A.NO, _A.NO, _A.YES, _A.YES),
+        TradingState.HALT: _row(_A.NO, _A.NO, _A.YES, _A.OVERRIDE),
+        TradingState.STALE: _row(_A.DEFERRED, _A.DEFERRED, _A.YES, _A.OVERRIDE),
+        TradingState.UNREADABLE: _row(_A.NO, _A.NO, _A.NO, _A.NO),
     }
 )
 

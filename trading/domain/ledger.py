@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Final
 
 from trading.domain.market import Instrument
-from trading.domain.money import ZERO
+from trading.domain.money import EXACT, ZERO
 from trading.domain.order import Side
 from trading.errors import InvariantViolation
 
@@ -48,8 +48,9 @@ class LedgerTransaction:
 
     def __post_init__(self) -> None:
         totals: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
-        for entry in self.entries:
-            totals[entry.currency] += entry.amount
+        with localcontext(EXACT):
+            for entry in self.entries:
+                totals[entry.currency] += entry.amount
         unbalanced = {currency: total for currency, total in totals.items() if total != 0}
         if unbalanced or not self.entries:
             raise InvariantViolation(f"ledger transaction {self.reference}: expected sums of zero, got {unbalanced}")
@@ -92,23 +93,24 @@ class Balance:
         return self.free + self.locked
 
 
-def _pair(sub_account: str, category: Category, currency: str, amount: Decimal) -> tuple[LedgerEntry, LedgerEntry]:
+def _two_legs(sub_account: str, category: Category, currency: str, amount: Decimal) -> tuple[LedgerEntry, LedgerEntry]:
     """An asset leg of `amount` and its counter-leg in `category`."""
     return (
         LedgerEntry(sub_account=sub_account, category=Category.ASSET, currency=currency, amount=amount),
-        LedgerEntry(sub_account=sub_account, category=category, currency=currency, amount=-amount),
+        LedgerEntry(sub_account=sub_account, category=category, currency=currency, amount=amount.copy_negate()),
     )
 
 
 def fill_transaction(account: str, sub_account: str, instrument: Instrument, fill: Fill) -> LedgerTransaction:
     """Base against quote at the fill's price, and the fee as legs of its own."""
-    sign = fill.side.sign
-    entries = [
-        *_pair(sub_account, Category.CONVERSION, instrument.base, sign * fill.quantity),
-        *_pair(sub_account, Category.CONVERSION, instrument.quote, -sign * fill.quantity * fill.price),
-    ]
-    if fill.fee:
-        entries += _pair(sub_account, Category.FEE, fill.fee_currency, -fill.fee)
+    with localcontext(EXACT):
+        base = fill.side.sign * fill.quantity
+        entries = [
+            *_two_legs(sub_account, Category.CONVERSION, instrument.base, base),
+            *_two_legs(sub_account, Category.CONVERSION, instrument.quote, -base * fill.price),
+        ]
+        if fill.fee:
+            entries += _two_legs(sub_account, Category.FEE, fill.fee_currency, -fill.fee)
     return LedgerTransaction(
         account=account,
         kind="fill",
@@ -124,7 +126,7 @@ def opening_transaction(account: str, balances: Mapping[str, Decimal], at: datet
         entry
         for currency, total in sorted(balances.items())
         if total != 0
-        for entry in _pair(HOUSE, Category.CAPITAL, currency, total)
+        for entry in _two_legs(HOUSE, Category.CAPITAL, currency, total)
     ]
     if not entries:
         return None
@@ -138,7 +140,7 @@ def transfer_transaction(
 ) -> LedgerTransaction:
     """Move `amount` between two sub-accounts."""
     legs = (
-        LedgerEntry(sub_account=source, category=Category.ASSET, currency=currency, amount=-amount),
+        LedgerEntry(sub_account=source, category=Category.ASSET, currency=currency, amount=amount.copy_negate()),
         LedgerEntry(sub_account=destination, category=Category.ASSET, currency=currency, amount=amount),
     )
     return LedgerTransaction(account=account, kind="transfer", reference=reference, occurred_at=at, entries=legs)

@@ -57,7 +57,7 @@ def floor_to_timeframe(instant: datetime, timeframe: str) -> datetime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instrument:
-    """A tradable thing and the venue's filters. Prices in quote, quantities in base; a step or limit of 0 means unset."""
+    """A tradable thing and the filters on it. Prices in quote, quantities in base; a step or limit of 0 means unset."""
 
     symbol: str  # BTC/USDT
     venue_symbol: str  # BTCUSDT

@@ -14,8 +14,8 @@ An order fills like this:
   fills whole or expires; post-only is refused.
 - *Resting.* When a candle closes, beginning with the candle of the arrival, each order whose limit was **crossed**
   (a buy: low < limit; a sell: high > limit) fills as maker at its limit. A touch (low == limit) does not fill, since
-  the place in the queue is unknown. All resting orders of an instrument share a share of that candle's volume, in the order of
-  their arrival. An order that was crossed by a gap fills at its limit too: it stood in the book before the gap.
+  the place in the queue is unknown. All resting orders of an instrument divide a share of that candle's volume in the
+  order of their arrival. One that a gap crossed fills at its limit too: it stood in the book before the gap.
 
 What is unrealistic: our orders move no price and never meet one another; the spread is the slippage, whatever the
 market's mood; there is one price level; a late arrival within a candle still sees its whole path; the share of volume
@@ -167,7 +167,7 @@ def market_fill(
 ) -> list[Execution]:
     """The taker fills of an order on arrival (none, or one), whatever its limit: the limit is `arrive`'s business.
 
-    `previous_volume` is that of the closed candle before the one in progress; `taken` is what takers had of this candle.
+    `previous_volume` is that of the closed candle before the one in progress; `taken` is what takers had of this one.
     """
     quantity = min(order.quantity, taker_capacity(previous_volume, rules, taken))
     if quantity <= 0:

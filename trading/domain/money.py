@@ -55,7 +55,7 @@ def round_to_step(value: Decimal, step: Decimal, *, up: bool) -> Decimal:
 
 def on_step(value: Decimal, step: Decimal) -> bool:
     """Whether `value` is a whole multiple of `step`; a step of 0 means unset, and everything is."""
-    return step == 0 or value % step == 0
+    return step == 0 or floor_to_step(value, step) == value
 
 
 def quantise(value: Decimal, places: int) -> Decimal:
@@ -68,9 +68,9 @@ def price_from_candle(value: float, tick: Decimal) -> Decimal:
     """The exact price that a candle's float64 stands for: its shortest text, on the tick grid.
 
     The one bridge from analysis to money. Candles are stored as the float64 nearest to a price of at most 15 digits, so
-    the shortest text that gives the same float64 is that price.
+    the shortest text that gives the same float64 is that price. Raises ValueError for what is not a finite number.
     """
-    price = Decimal(repr(float(value)))
+    price = amount(repr(float(value)))
     if tick == 0:
         return price
     with localcontext(EXACT):

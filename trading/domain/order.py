@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from trading.domain.ids import content_hash
-from trading.domain.money import ZERO, plain
+from trading.domain.money import EXACT, ZERO, plain
 from trading.errors import InvariantViolation
 
 
@@ -132,7 +132,8 @@ class OrderIntent:
     @property
     def notional(self) -> Decimal:
         """Quantity at the limit or, without one, the reference price; in quote."""
-        return self.quantity * (self.limit_price or self.reference_price)
+        with localcontext(EXACT):
+            return self.quantity * (self.limit_price or self.reference_price)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +153,25 @@ class OrderEvent:
     request_hash: str | None = None
     epoch: int | None = None
     detail: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the audit chain's hash covers: everything."""
+        return {
+            "client_order_id": self.client_order_id,
+            "sequence": self.sequence,
+            "state": self.state.value,
+            "at": self.at.astimezone(UTC),
+            "run_id": self.run_id,
+            "dag_id": self.dag_id,
+            "reason": self.reason,
+            "venue_order_id": self.venue_order_id,
+            "signed_at": None if self.signed_at is None else self.signed_at.astimezone(UTC),
+            "recv_window_ms": self.recv_window_ms,
+            "request_hash": self.request_hash,
+            "epoch": self.epoch,
+            "detail": dict(self.detail),
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +198,16 @@ class Order:
     def is_open(self) -> bool:
         """Whether it may still change the position."""
         return self.state in OPEN
+
+    @property
+    def is_unresolved(self) -> bool:
+        """Whether it was sent and nobody knows yet what the venue made of it."""
+        return self.state in UNRESOLVED
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it stands in the venue's book."""
+        return self.state in RESTING
 
     @property
     def signed_remainder(self) -> Decimal:

@@ -1,5 +1,6 @@
 """The signed override: the only thing that ends a halt. HS256 (HMAC-SHA256) tokens through PyJWT, everything pinned."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +15,9 @@ ALGORITHM: Final = "HS256"
 MAX_LIFE: Final = timedelta(minutes=15)
 MAX_SKEW: Final = timedelta(seconds=30)
 MIN_KEY_BYTES: Final = 32
+
+#: One token has one spelling: no padding, no white space, which a lenient decoder would let pass.
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class OverrideRefused(TradingError):
@@ -73,6 +77,8 @@ def verify_override(token: str, keys: dict[str, str], *, at: datetime, environme
 
     `keys` maps key ids to secrets; `at` is the database's clock, so that nobody's own clock prolongs a token.
     """
+    if _FORM.fullmatch(token) is None:
+        raise OverrideRefused("not three parts of base64url")
     try:
         header = jwt.get_unverified_header(token)
         if header.get("typ") != TOKEN_TYPE or header.get("alg") != ALGORITHM:

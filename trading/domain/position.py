@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from trading.domain.ledger import Fill
 from trading.domain.market import Instrument
@@ -28,21 +28,21 @@ def apply_fill(position: Position, instrument: Instrument, fill: Fill) -> Positi
     """The position after `fill`. A fee in base shrinks the quantity; one in quote adds to cost or lowers proceeds."""
     base_fee = fill.fee if fill.fee_currency == instrument.base else ZERO
     quote_fee = fill.fee if fill.fee_currency == instrument.quote else ZERO
-    notional = fill.price * fill.quantity
-    if fill.side is Side.BUY:
+    with localcontext(EXACT):
+        notional = fill.price * fill.quantity
+        if fill.side is Side.BUY:
+            return Position(
+                quantity=position.quantity + fill.quantity - base_fee,
+                cost=position.cost + notional + quote_fee,
+                realised=position.realised,
+            )
+        sold = fill.quantity + base_fee
+        released = position.cost if sold >= position.quantity else position.cost * sold / position.quantity
         return Position(
-            quantity=position.quantity + fill.quantity - base_fee,
-            cost=position.cost + notional + quote_fee,
-            realised=position.realised,
+            quantity=position.quantity - sold,
+            cost=position.cost - released,
+            realised=position.realised + notional - quote_fee - released,
         )
-    sold = fill.quantity + base_fee
-    share = EXACT.divide(sold, position.quantity) if position.quantity > 0 else ZERO
-    released = position.cost if sold >= position.quantity else position.cost * share
-    return Position(
-        quantity=position.quantity - sold,
-        cost=position.cost - released,
-        realised=position.realised + notional - quote_fee - released,
-    )
 
 
 def fold_fills(instrument: Instrument, fills: Iterable[Fill]) -> Position:

@@ -1,9 +1,12 @@
 """Two books compared: what the venue says against what the ledger holds."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+
+from trading.domain.money import ZERO
 
 
 class DiscrepancyKind(StrEnum):
@@ -27,6 +30,13 @@ class Discrepancy:
     first_seen_at: datetime
     confirmed: bool = False
 
+    def since(self, before: "Discrepancy | None", lag: timedelta) -> "Discrepancy":
+        """The same finding, dated from when it was first seen; confirmed once it is older than the visibility lag."""
+        if before is None:
+            return self
+        aged = self.first_seen_at - before.first_seen_at > lag
+        return replace(self, first_seen_at=before.first_seen_at, confirmed=before.confirmed or aged)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconciliationResult:
@@ -41,3 +51,20 @@ class ReconciliationResult:
     def clean(self) -> bool:
         """Both sides agree, and nothing is unknown."""
         return self.compared and not self.discrepancies and not self.unknown_orders
+
+
+def compare_balances(
+    ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal], currencies: Iterable[str], at: datetime
+) -> list[Discrepancy]:
+    """The currencies of which the ledger and the venue hold different totals."""
+    return [
+        Discrepancy(
+            kind=DiscrepancyKind.BALANCE,
+            key=currency,
+            ours=ours.get(currency, ZERO),
+            theirs=theirs.get(currency, ZERO),
+            first_seen_at=at,
+        )
+        for currency in sorted(currencies)
+        if ours.get(currency, ZERO) != theirs.get(currency, ZERO)
+    ]

@@ -54,24 +54,23 @@ def failed_filter(
 ) -> str | None:
     """The name of the first filter that refuses the order, or None.
 
-    `reference_price` is the average price of the venue's last minutes; `open_orders` counts those of the account on this
-    instrument. An order that cannot rest (market) is not counted against MAX_NUM_ORDERS.
+    `reference_price` is the average price of the venue's last minutes; `open_orders` counts those of the account on
+    this instrument. An order that cannot rest (market) is not counted against MAX_NUM_ORDERS.
     """
-    if shape.price is not None and not _price_fits(shape.price, rules):
-        return "PRICE_FILTER"
-    if shape.price is not None and not _near(shape.side, shape.price, reference_price, rules):
-        return "PERCENT_PRICE_BY_SIDE"
-    if not _quantity_fits(shape.quantity, rules.min_quantity, rules.max_quantity, rules.lot_step):
-        return "LOT_SIZE"
-    if shape.price is None and not _quantity_fits(
-        shape.quantity, rules.market_min_quantity, rules.market_max_quantity, rules.market_lot_step
-    ):
-        return "MARKET_LOT_SIZE"
-    if not _notional_fits(shape, reference_price, rules):
-        return "NOTIONAL"
-    if rests and rules.max_open_orders and open_orders >= rules.max_open_orders:
-        return "MAX_NUM_ORDERS"
-    return None
+    price, quantity, market = shape.price, shape.quantity, shape.price is None
+    in_lots = _quantity_fits(quantity, rules.min_quantity, rules.max_quantity, rules.lot_step)
+    in_market_lots = _quantity_fits(
+        quantity, rules.market_min_quantity, rules.market_max_quantity, rules.market_lot_step
+    )
+    checks = (
+        ("PRICE_FILTER", price is None or _price_fits(price, rules)),
+        ("PERCENT_PRICE_BY_SIDE", price is None or _near(shape.side, price, reference_price, rules)),
+        ("LOT_SIZE", in_lots),
+        ("MARKET_LOT_SIZE", not market or in_market_lots),
+        ("NOTIONAL", _notional_fits(shape, reference_price, rules)),
+        ("MAX_NUM_ORDERS", not rests or rules.max_open_orders == 0 or open_orders < rules.max_open_orders),
+    )
+    return next((name for name, fits in checks if not fits), None)
 
 
 def _price_fits(price: Decimal, rules: VenueRules) -> bool:

@@ -83,7 +83,7 @@ def steps_from_evidence(
 ) -> list[Step]:
     """What happened to a sent order, by what the venue said.
 
-    `seen` is None where the venue knows no such order; `filled` is the sum of this order's fills in our ledger. An order
+    `seen` is None where the venue knows no such order; `filled` is the sum of its fills in our ledger. An order
     ends only when all its fills are in the ledger, so that no moment exists in which neither counts it.
     """
     if seen is None:

@@ -1,11 +1,14 @@
 """The kill switch's memory."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from trading.domain.ids import Run
 from trading.domain.kill_switch import ControlEvent, Halt, LatchState
 from trading.domain.override import Override
+
+#: The account of a control event that concerns them all, such as a pause of the DAG `kill_switch`.
+EVERY_ACCOUNT: Final = "*"
 
 
 class ControlStore(Protocol):

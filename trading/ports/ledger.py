@@ -11,11 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from trading.domain.candles import RejectedCandle
 from trading.domain.decision import Decision, Recorded
 from trading.domain.ids import Run
 from trading.domain.ledger import Fill, LedgerTransaction
 from trading.domain.market import CandleSeries, Instrument, Panel
 from trading.domain.order import Order, OrderEvent, OrderIntent
+from trading.domain.planning import PlanLine
 from trading.domain.position import Position
 from trading.domain.reconciliation import Discrepancy, ReconciliationResult
 from trading.domain.risk import CheckedOrder
@@ -40,15 +42,6 @@ class CandleChange:
 
     inserted: int
     revised: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RejectedCandle:
-    """A candle that may not be trusted, as the venue gave it, and why."""
-
-    open_ms: int
-    values: tuple[float, float, float, float, float]
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +87,7 @@ class CandleStore(Protocol):
         ...
 
     def panel(self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int) -> Panel:
-        """The `candles` grid rows that end at `until` (the last one closes at it or before); NaN where none is stored."""
+        """The `candles` grid rows ending at `until` (the last one closes at it or before); NaN where none is stored."""
         ...
 
     def count(self) -> int:
@@ -162,6 +155,14 @@ class OrderStore(Protocol):
 
     def checks(self, client_order_id: str) -> list[CheckedOrder]:
         """What the checks said, oldest first."""
+        ...
+
+    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> None:
+        """Keep why each instrument did or did not lead to an order."""
+        ...
+
+    def lines(self, run_id: str) -> list[PlanLine]:
+        """What a run's planning said, in its order."""
         ...
 
     def recent(self, account: str, limit: int) -> list[Order]:

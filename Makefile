@@ -1,0 +1,46 @@
+# The commands of this project. Needs make and Python 3.11–3.13 with venv; everything else is installed into .venv.
+# GNU make 3.81 (macOS) suffices: no .ONESHELL, no grouped targets. Nothing but ONCE's summary goes to standard output.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run reset test check bench lock dev clean environment
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+run: environment ## start the whole pipeline on this machine; ONCE=1: one full cycle, its summary as JSON, and stop
+	@exec $(BIN)/trading up $(if $(filter-out 0,$(ONCE)),--once)
+
+reset: environment ## stop what runs, and delete the state in $TRADING_HOME (secrets stay)
+	@exec $(BIN)/trading down --wipe
+
+test: dev ## everything that proves it works
+	@exec $(BIN)/python -m pytest tests
+
+check: dev ## lint, format, types, layers, sizes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/architecture
+
+bench: dev ## figures against their bars; ONLY=name for one of them
+	@exec $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+
+lock: ## resolve the dependencies again, with hashes (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate tests/requirements.in -o tests/requirements.txt
+
+dev: environment ## the environment with the tools of the tests and checks
+	@scripts/make-venv.sh "$(PYTHON)" test tests/requirements.txt
+
+environment:
+	@scripts/make-venv.sh "$(PYTHON)" run requirements.txt
+
+clean: ## delete the environment and every cache; the state in $TRADING_HOME stays
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.trading/*' -prune -exec rm -rf {} +

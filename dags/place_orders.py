@@ -1,0 +1,37 @@
+"""Place orders: reconcile, place, reconcile, woken by new decisions.
+
+Recovery is the normal path: what an earlier run left open is looked up before anything is sent. Placing is never
+retried; the last reconciliation runs whatever became of it.
+"""
+
+from airflow.sdk import DAG, Param, task
+
+from trading_bridge import DECISIONS, DEFAULTS, LIVE, kill_switch_is_paused, run_flow
+
+with DAG(
+    "place_orders",
+    schedule=[DECISIONS],
+    doc_md=__doc__,
+    tags=["trading", "orders"],
+    default_args=DEFAULTS | {"priority_weight": 70},
+    params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
+    **LIVE,
+):
+
+    @task
+    def reconcile_before() -> dict[str, int]:
+        """Settle what earlier runs left open."""
+        return run_flow(lambda manager, run: manager.reconcile.run(run))
+
+    @task(retries=0)
+    def place() -> dict[str, int]:
+        """Plan and send, each order at most once."""
+        return run_flow(lambda manager, run: manager.place.run(run, kill_switch_is_paused))
+
+    @task
+    def reconcile_after() -> dict[str, int]:
+        """Bring the answers and the fills into the ledger."""
+        return run_flow(lambda manager, run: manager.reconcile.run(run))
+
+    # A teardown runs whatever became of placing, and hides no failure of it from the run's state.
+    reconcile_before() >> place() >> reconcile_after().as_teardown()

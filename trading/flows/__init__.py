@@ -1,0 +1,1 @@
+"""Gather, decide, apply: one file a flow."""

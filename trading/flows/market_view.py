@@ -1,0 +1,61 @@
+"""What placing knows of the market before it decides anything: filters, last closes, best prices, the venue's clock."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+
+from trading.clock import Clock
+from trading.domain.market import Instrument, from_ms, timeframe_s
+from trading.domain.money import price_from_candle
+from trading.domain.portfolio import Portfolio
+from trading.errors import ConfigurationError
+from trading.ports.ledger import Books, Ledger
+from trading.ports.market import BestPrices, MarketData
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarketView:
+    """One look at the market. `prices` are the last stored closes; `skew_ms` is the venue's clock minus ours."""
+
+    instruments: dict[str, Instrument]
+    prices: dict[str, Decimal]
+    newest_close_at: dict[str, datetime]
+    best: dict[str, BestPrices]
+    skew_ms: float
+
+
+def view_market(ledger: Ledger, market: MarketData, clock: Clock, portfolio: Portfolio) -> MarketView:
+    """Look once. Raises ConfigurationError where nothing was ingested yet."""
+    prices: dict[str, Decimal] = {}
+    newest: dict[str, datetime] = {}
+    with ledger.transaction() as books:
+        instruments = {s: i for s, i in books.instruments.all().items() if s in portfolio.instruments}
+        for timeframe in sorted({plan.timeframe for plan in portfolio.strategies}):
+            for symbol, (close_at, price) in last_closes(books, instruments, timeframe).items():
+                if symbol not in newest or close_at > newest[symbol]:
+                    newest[symbol], prices[symbol] = close_at, price
+    if not prices:
+        raise ConfigurationError(
+            "no candle is stored: expected ingest_candles (or `trading ingest`) to have run before"
+        )
+    best = market.best_prices(list(prices))
+    skew_ms = (market.server_time() - clock.now()).total_seconds() * 1000
+    return MarketView(instruments=instruments, prices=prices, newest_close_at=newest, best=best, skew_ms=skew_ms)
+
+
+def last_closes(
+    books: Books, instruments: dict[str, Instrument], timeframe: str
+) -> dict[str, tuple[datetime, Decimal]]:
+    """By symbol, when its newest stored candle closed and at which exact price."""
+    newest = books.candles.newest_open_ms(list(instruments), timeframe)
+    step = timedelta(seconds=timeframe_s(timeframe))
+    closes: dict[str, tuple[datetime, Decimal]] = {}
+    for symbol, open_ms in newest.items():
+        close_at = from_ms(open_ms) + step
+        panel = books.candles.panel([symbol], timeframe, until=close_at, candles=1)
+        value = float(panel.close[-1, 0])
+        if np.isfinite(value):
+            closes[symbol] = (close_at, price_from_candle(value, instruments[symbol].tick_size))
+    return closes

@@ -1,0 +1,88 @@
+"""Gathers, inside tx1, all that the pre-trade checks may know about one order."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.kill_switch import TradingState, trading_state
+from trading.domain.money import ZERO
+from trading.domain.order import Order, OrderIntent, Side
+from trading.domain.portfolio import Portfolio
+from trading.domain.position import Position
+from trading.domain.risk import RiskSnapshot, orders_window
+from trading.flows.market_view import MarketView
+from trading.ports.ledger import Books
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """What holds for every order of one placing. `paused` is Airflow's own word on the DAG `kill_switch`."""
+
+    account: str
+    portfolio: Portfolio
+    view: MarketView
+    paused: bool
+
+
+def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: datetime) -> RiskSnapshot:
+    """The account as it stands in this transaction, seen from one order."""
+    account, view = conditions.account, conditions.view
+    others = tuple(o for o in books.orders.open(account) if o.client_order_id != intent.client_order_id)
+    positions = books.fills.positions(account)
+    balances = books.entries.balances(account)
+    best = view.best.get(intent.instrument)
+    state = trading_state(
+        books.control.halts(account), lease_expires_at=books.control.lease_expires_at(account), at=books.now()
+    )
+    return RiskSnapshot(
+        at=at,
+        intent=intent,
+        instrument=view.instruments.get(intent.instrument),
+        limits=conditions.portfolio.limits,
+        state=TradingState.HALT if conditions.paused else state,
+        expected_price=(best.ask if intent.side is Side.BUY else best.bid) if best else None,
+        newest_close_at=view.newest_close_at.get(intent.instrument),
+        held=positions.get((intent.strategy, intent.instrument), Position()).quantity,
+        others=others,
+        exposures=_exposures(positions, others, view.prices),
+        equity=account_equity(balances, view),
+        free_quote=balances.get((intent.strategy, conditions.portfolio.currency), ZERO)
+        - _reserved(others, intent.strategy, view.prices),
+        orders_last_minute=len(books.orders.submitted_since(account, orders_window(at))),
+        newest_clean_at=books.reconciliations.newest_clean_at(account),
+        skew_ms=view.skew_ms,
+    )
+
+
+def account_equity(balances: dict[tuple[str, str], Decimal], view: MarketView) -> Decimal:
+    """Everything that the account holds, in quote; currencies without a price count nothing."""
+    quotes = {instrument.quote for instrument in view.instruments.values()}
+    price_of = {view.instruments[symbol].base: price for symbol, price in view.prices.items()}
+    price_of |= dict.fromkeys(quotes, Decimal(1))
+    return sum((amount * price_of.get(currency, ZERO) for (_, currency), amount in balances.items()), ZERO)
+
+
+def _exposures(
+    positions: dict[tuple[str, str], Position], others: tuple[Order, ...], prices: dict[str, Decimal]
+) -> dict[str, Decimal]:
+    """Notional by instrument, with every sent buy counted as if it filled: what is on its way counts at once."""
+    quantities: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
+    for (_, symbol), position in positions.items():
+        quantities[symbol] += position.quantity
+    for order in others:
+        if order.signed_at is not None:
+            quantities[order.intent.instrument] += max(ZERO, order.signed_remainder)
+    return {symbol: quantity * prices[symbol] for symbol, quantity in quantities.items() if symbol in prices}
+
+
+def _reserved(others: tuple[Order, ...], strategy: str, prices: dict[str, Decimal]) -> Decimal:
+    """Quote that the strategy's sent buys may still take. Reservations derive from open orders."""
+    return sum(
+        (
+            order.signed_remainder * (order.intent.limit_price or prices[order.intent.instrument])
+            for order in others
+            if order.intent.strategy == strategy and order.intent.side is Side.BUY and order.signed_at is not None
+        ),
+        ZERO,
+    )

@@ -1,0 +1,180 @@
+"""The sender: one durable wish, one POST, one recorded answer.
+
+tx1 decides and makes the wish durable under its deterministic name; then one POST, signed with exactly the time that
+tx1 wrote down; tx2 records the answer. Whatever dies in between is found by reconciliation and never sent again.
+"""
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+
+from trading.clock import Clock
+from trading.domain.ids import Run
+from trading.domain.kill_switch import LatchState
+from trading.domain.order import Order, OrderRequest, OrderState, request_for
+from trading.domain.portfolio import Portfolio
+from trading.domain.risk import CheckedOrder, Verdict, check_order
+from trading.domain.venue_order import Step, VenueOrder
+from trading.errors import InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
+from trading.flows.market_view import MarketView
+from trading.flows.order_steps import append_step
+from trading.flows.risk_snapshot import Conditions, snapshot
+from trading.logging.events import log_event
+from trading.ports.ledger import Books, Ledger
+from trading.ports.market import Venue
+
+logger = logging.getLogger(__name__)
+
+#: Asks Airflow whether the DAG `kill_switch` is paused. Raising means unreadable.
+IsPaused = Callable[[], bool]
+
+
+class Outcome(StrEnum):
+    """What became of one intent."""
+
+    SENT = "sent"
+    REJECTED = "rejected"
+    UNKNOWN = "outcome_unknown"
+    DEFERRED = "deferred"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    HALTED = "halted"
+
+
+class PauseFlag:
+    """Airflow's own word on the pause, on top of the latch. Once it said paused, it stays so for this run."""
+
+    def __init__(self, ask: IsPaused | None) -> None:
+        self._ask = ask
+        self._paused = False
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is an Airflow to ask; the command line has none."""
+        return self._ask is not None
+
+    @property
+    def paused(self) -> bool:
+        """What the last reading said."""
+        return self._paused
+
+    def read(self) -> None:
+        """Ask again. Raises TradingHalted where the flag cannot be read: nothing may be sent then."""
+        if self._ask is None or self._paused:
+            return
+        try:
+            self._paused = self._ask()
+        except Exception as error:
+            raise TradingHalted(f"whether kill_switch is paused could not be read, nothing is sent: {error}") from error
+
+
+class Sender:
+    """Sends intents of one account, each at most once."""
+
+    def __init__(
+        self, ledger: Ledger, venue: Venue, clock: Clock, *, account: str, portfolio: Portfolio, recv_window_ms: int
+    ) -> None:
+        self._ledger = ledger
+        self._venue = venue
+        self._clock = clock
+        self._account = account
+        self._portfolio = portfolio
+        self._recv_window_ms = recv_window_ms
+
+    def send(self, order: Order, view: MarketView, run: Run, *, epoch: int, pause: PauseFlag) -> tuple[Outcome, str]:
+        """Send one intent; what became of it, and why."""
+        # Held from before the flag is read until the answer is in, so that a halt can wait for those past the flag.
+        with self._ledger.sending(self._account):
+            latched = self._latched()
+            if not latched:
+                pause.read()
+            # Without a latch the command line cannot know of a pause, so it may not send.
+            paused = pause.paused or (not latched and not pause.can_ask)
+            conditions = Conditions(account=self._account, portfolio=self._portfolio, view=view, paused=paused)
+            request, checked = self._authorise(order, conditions, run, epoch=epoch)
+            if request is None:
+                return _refusal(checked), _why(checked)
+            try:
+                answer = self._venue.submit(request)  # the only line that can lose money
+            except OrderRejected as refused:
+                self._record(order, Step(state=OrderState.REJECTED, reason=f"{refused.code}: {refused}"), run)
+                return Outcome.REJECTED, str(refused)
+            except OutcomeUnknown as unknown:
+                self._record(order, Step(state=OrderState.OUTCOME_UNKNOWN, reason=str(unknown)), run)
+                return Outcome.UNKNOWN, str(unknown)
+            self._record(order, Step(state=OrderState.ACCEPTED, reason="the venue's answer"), run, answer)
+            return Outcome.SENT, ""
+
+    def _latched(self) -> bool:
+        """Whether a pause latches in the database itself, so that asking once a batch is enough."""
+        with self._ledger.transaction() as books:
+            return books.control.latch() is LatchState.ARMED
+
+    def _authorise(
+        self, order: Order, conditions: Conditions, run: Run, *, epoch: int
+    ) -> tuple[OrderRequest | None, CheckedOrder]:
+        """tx1: epoch, freshness, kill switch and risk; then the signed wish is made durable. None: not to be sent."""
+        with self._ledger.transaction() as books:
+            account = books.accounts.lock(self._account)
+            if account.epoch != epoch:
+                raise TradingHalted(
+                    f"a newer run places for account {self._account}: expected epoch {epoch}, it is {account.epoch}"
+                )
+            current = self._unsent(books, order)
+            at = self._clock.now()
+            checked = check_order(snapshot(books, current.intent, conditions, at=at))
+            if books.orders.record_check(checked, run) and checked.verdict is not Verdict.ALLOWED:
+                _log_refusal(current, checked)
+            if checked.verdict is Verdict.DENIED:
+                state = OrderState.EXPIRED if "expired" in checked.codes else OrderState.DENIED
+                append_step(books, current, Step(state=state, reason=_why(checked)), at=at, run=run)
+            if checked.verdict is not Verdict.ALLOWED:
+                return None, checked
+            request = request_for(current.intent, at, self._recv_window_ms)
+            submitting = Step(state=OrderState.SUBMITTING, reason="")
+            append_step(books, current, submitting, at=at, run=run, request=request, epoch=epoch)
+            return request, checked
+
+    @staticmethod
+    def _unsent(books: Books, order: Order) -> Order:
+        """The order as it stands now: still unsent, since this run holds the newest epoch."""
+        current = books.orders.get(order.client_order_id)
+        if current is None or current.state is not OrderState.PLANNED:
+            state = current.state if current else "nothing"
+            raise InvariantViolation(f"order {order.client_order_id}: expected planned before sending, got {state}")
+        return current
+
+    def _record(self, order: Order, step: Step, run: Run, answer: VenueOrder | None = None) -> None:
+        """tx2: the answer. Where reconciliation was faster, what it proved stands."""
+        with self._ledger.transaction() as books:
+            books.accounts.lock(self._account)
+            current = books.orders.get(order.client_order_id)
+            if current is None or current.state is not OrderState.SUBMITTING:
+                return
+            venue_order_id = answer.venue_order_id if answer else None
+            append_step(books, current, step, at=self._clock.now(), run=run, venue_order_id=venue_order_id)
+
+
+def _refusal(checked: CheckedOrder) -> Outcome:
+    """What a refused order is called: halted where the kill switch alone stands in the way."""
+    if checked.verdict is Verdict.DENIED:
+        return Outcome.EXPIRED if "expired" in checked.codes else Outcome.DENIED
+    return Outcome.HALTED if "kill_switch" in checked.codes else Outcome.DEFERRED
+
+
+def _why(checked: CheckedOrder) -> str:
+    """The codes with their figures, in one line."""
+    figures = ", ".join(f"{name}={value}" for name, value in sorted(checked.figures.items()))
+    return f"{'; '.join(checked.codes)} ({figures})" if figures else "; ".join(checked.codes)
+
+
+def _log_refusal(order: Order, checked: CheckedOrder) -> None:
+    log_event(
+        logger,
+        f"order_{checked.verdict}",
+        level=logging.WARNING,
+        client_order_id=order.client_order_id,
+        strategy=order.intent.strategy,
+        symbol=order.intent.instrument,
+        reason=_why(checked),
+    )

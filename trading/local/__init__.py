@@ -1,0 +1,1 @@
+"""What `make run` needs: supervisor, embedded PostgreSQL, first-run steps."""

@@ -1,0 +1,1 @@
+"""JSON logs that carry the run's id."""

@@ -1,0 +1,87 @@
+"""The last net under secrets: registered values, in the shapes that they take on the way to a log, become ***."""
+
+import base64
+import json
+import re
+import threading
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+MASK: Final = "***"
+MIN_LENGTH: Final = 4  # shorter ones are parts of ordinary words
+_PREFIX: Final = 12  # a prefix this long gives the secret away
+_REST: Final = r"[A-Za-z0-9+/=_%.~-]*"  # what follows it: the rest of the secret or encoding
+
+
+class _Registry:
+    """The registered values as one pattern, and the starts without which it cannot match: searching those is cheap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: set[str] = set()
+        self.starts: tuple[str, ...] = ()
+        self.pattern = re.compile("(?!)")  # matches nothing
+
+    def add(self, value: str) -> None:
+        with self._lock:
+            if len(value) < MIN_LENGTH or value in self._values:
+                return
+            self._values.add(value)
+            found = {shape for item in self._values for shape in shapes(item)}
+            whole = [re.escape(shape) for shape in sorted(found, key=len, reverse=True)]
+            prefixes = sorted({re.escape(shape[:_PREFIX]) + _REST for shape in found if len(shape) > _PREFIX})
+            self.pattern = re.compile("|".join([*whole, *prefixes]))
+            self.starts = tuple({shape[:_PREFIX] for shape in found})
+
+    def clear(self) -> None:
+        with self._lock:
+            self._values.clear()
+            self.starts = ()
+
+
+_registry: Final = _Registry()
+
+
+def register_secret(value: str) -> None:
+    """From now on `value` is *** in each line: plain, URL-quoted, base64, hex, JSON-escaped, and any long prefix.
+
+    Of a URL only the password is a secret: an error may say which address did not answer.
+    """
+    password = _password(value) if "://" in value else value
+    for secret in {password, unquote(password)}:
+        _registry.add(secret)
+
+
+def forget_secrets() -> None:
+    """Forget all registered values: for tests."""
+    _registry.clear()
+
+
+def redact(line: str) -> str:
+    """`line`, which is JSON, with the registered values masked; the same object where there is nothing to mask."""
+    for start in _registry.starts:
+        if start in line:
+            return _registry.pattern.sub(MASK, line)
+    return line
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return url
+
+
+def shapes(value: str) -> set[str]:
+    """The texts that `value` becomes on its way to a log."""
+    raw = value.encode("utf-8", "backslashreplace")
+    found = {value, quote(value, safe=""), quote_plus(value), raw.hex(), raw.hex().upper(), repr(value)[1:-1]}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for lead in range(3):  # inside something longer, as in "user:password", the letters depend on the offset
+            text = encode(b"\0" * lead + raw).decode()
+            # The first letters hold bits of what came before, the last ones bits of what comes after.
+            found.add(text[(0, 2, 3)[lead] :].rstrip("=")[: -1 if (lead + len(raw)) % 3 else None])
+    found |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    # A line is JSON, so each shape stands in it escaped once more.
+    escaped = {json.dumps(shape, ensure_ascii=ascii_only)[1:-1] for shape in found for ascii_only in (False, True)}
+    return {shape for shape in escaped if len(shape) >= MIN_LENGTH}

@@ -1,0 +1,234 @@
+"""TradingManager: the composition root. Builds adapters once, and returns flows; nothing else knows how things fit."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.adapters.ccxt_exchange import CcxtExchange
+from trading.adapters.postgres.ledger import PostgresLedger
+from trading.clock import Clock, SystemClock, random_id
+from trading.config.portfolio import load_portfolio
+from trading.config.secrets import SecretsManager
+from trading.config.settings import TradingConfig
+from trading.domain.market import Panel, timeframe_s
+from trading.domain.override import MAX_LIFE, Override, sign_override
+from trading.domain.portfolio import Portfolio, StrategyPlan
+from trading.domain.venue_order import Horizon
+from trading.errors import ConfigurationError
+from trading.flows.evaluate import Evaluate, Strategy
+from trading.flows.halt import Halt
+from trading.flows.ingest import Ingest, IngestRequest
+from trading.flows.lease import RenewLease
+from trading.flows.open_account import OpenAccount
+from trading.flows.place import Place
+from trading.flows.reconcile import Reconcile
+from trading.flows.report import Report
+from trading.flows.resume import Resume
+from trading.logging.redaction import register_secret
+from trading.strategies import registry
+
+#: The key that `trading killswitch sign` and the release of the first halt use.
+KEY_ID: Final = "kill_switch_secret"
+#: Spare candles, so that a strategy's window is full even where the newest few are late.
+_SPARE_CANDLES: Final = 60
+
+
+class TradingManager:
+    """One process's way to the pipeline: settings in, flows out. Adapters are built when first needed."""
+
+    def __init__(
+        self, config: TradingConfig, *, clock: Clock | None = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self._environ = environ
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "TradingManager":
+        """The manager that the environment describes. Raises ConfigurationError."""
+        return cls(TradingConfig.from_env(environ), environ=environ)
+
+    @cached_property
+    def portfolio(self) -> Portfolio:
+        """What the desk wants to run."""
+        return load_portfolio(self.config.portfolio_path, functions=registry.names())
+
+    @cached_property
+    def secrets(self) -> SecretsManager:
+        """Secrets by name; every one that is read is kept out of the logs from then on."""
+        return self.config.secrets(self._environ, on_read=register_secret)
+
+    @cached_property
+    def ledger(self) -> PostgresLedger:
+        """The books."""
+        url = self.config.database_url
+        if url is None:
+            raise ConfigurationError(
+                "no database is named: expected TRADING_DATABASE_URL or the secret database_url; `make run` starts an"
+                " embedded one, which `trading status` shows while it runs"
+            )
+        return PostgresLedger(url.reveal())
+
+    @cached_property
+    def market(self) -> CcxtExchange:
+        """Market data: in mode paper the real venue's, otherwise that of the venue that takes the orders."""
+        base_url = None if self.config.mode == "paper" else self.config.exchange_url
+        return CcxtExchange(
+            self.config.venue, clock=self.clock, base_url=base_url, api_timeout_s=self.config.api_timeout_s
+        )
+
+    @cached_property
+    def venue(self) -> CcxtExchange:
+        """The order desk. Only its address and credentials differ between modes."""
+        purpose = "paper" if self.config.mode in ("replay", "paper") else "trading"
+        credentials = self.secrets.get_exchange_credentials(self.config.venue, purpose)
+        return CcxtExchange(
+            self.config.venue,
+            clock=self.clock,
+            base_url=self.config.exchange_url,
+            api_key=credentials.api_key.reveal,
+            api_secret=credentials.api_secret.reveal,
+            recv_window_ms=self.config.recv_window_ms,
+            api_timeout_s=self.config.api_timeout_s,
+        )
+
+    @property
+    def horizon(self) -> Horizon:
+        """How long an unanswered order may still turn up."""
+        return Horizon(
+            clock_skew_s=self.config.clock_skew_s,
+            api_timeout_s=self.config.api_timeout_s,
+            visibility_lag_s=self.config.visibility_lag_s,
+        )
+
+    def strategies(self) -> list[Strategy]:
+        """The portfolio's enabled strategies, bound to their checked parameters."""
+        return [_bound(plan) for plan in self.portfolio.strategies if plan.enabled]
+
+    def ingest_requests(
+        self,
+        timeframes: Sequence[str] | None = None,
+        *,
+        instruments: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[IngestRequest]:
+        """One request a timeframe of the portfolio, with as much history as its longest warm-up needs."""
+        strategies = self.strategies()
+        chosen = tuple(instruments or self.portfolio.instruments)
+        unknown = [symbol for symbol in chosen if symbol not in self.portfolio.instruments]
+        if unknown:
+            raise ConfigurationError(
+                f"unknown instrument {unknown[0]}: expected one of {', '.join(self.portfolio.instruments)}"
+                f" (instruments in {self.config.portfolio_path})"
+            )
+        requests = []
+        for timeframe in timeframes or sorted({s.plan.timeframe for s in strategies}):
+            candles = max((s.warmup for s in strategies if s.plan.timeframe == timeframe), default=1) + _SPARE_CANDLES
+            history = timedelta(seconds=timeframe_s(timeframe) * candles)
+            requests.append(
+                IngestRequest(instruments=chosen, timeframe=timeframe, history=history, since=since, until=until)
+            )
+        return requests
+
+    @property
+    def ingest(self) -> Ingest:
+        """Candles into the store."""
+        return Ingest(self.ledger, self.market, self.clock)
+
+    def evaluate(self, names: Sequence[str] | None = None) -> Evaluate:
+        """Candles to decisions; of these strategies only, where they are named."""
+        strategies = self.strategies()
+        known = [s.plan.name for s in strategies]
+        unknown = [name for name in names or () if name not in known]
+        if unknown:
+            raise ConfigurationError(
+                f"unknown strategy {unknown[0]}: expected one of {', '.join(known)} ([[strategies]] in"
+                f" {self.config.portfolio_path})"
+            )
+        return Evaluate(self.ledger, self.clock, [s for s in strategies if not names or s.plan.name in names])
+
+    @property
+    def place(self) -> Place:
+        """Decisions to orders."""
+        return Place(
+            self.ledger,
+            self.venue,
+            self.market,
+            self.clock,
+            account=self.config.account,
+            portfolio=self.portfolio,
+            recv_window_ms=self.config.recv_window_ms,
+        )
+
+    @property
+    def reconcile(self) -> Reconcile:
+        """The venue's book into ours."""
+        return Reconcile(self.ledger, self.venue, self.clock, account=self.config.account, horizon=self.horizon)
+
+    @property
+    def lease(self) -> RenewLease:
+        """The dead man's switch."""
+        skew_ms = self.portfolio.limits.max_clock_skew_ms
+        return RenewLease(self.ledger, self.market, self.clock, account=self.config.account, max_clock_skew_ms=skew_ms)
+
+    @property
+    def open_account(self) -> OpenAccount:
+        """A new account, halted."""
+        config = self.config
+        return OpenAccount(self.ledger, self.clock, account=config.account, venue=config.venue, mode=config.mode)
+
+    @property
+    def halt(self) -> Halt:
+        """No order from here on."""
+        return Halt(self.ledger, self.clock, account=self.config.account)
+
+    @property
+    def resume(self) -> Resume:
+        """The end of a halt, by a signed override."""
+        keys = {KEY_ID: self.secrets.get_kill_switch_secret().reveal()}
+        return Resume(self.ledger, self.clock, account=self.config.account, environment=self.config.mode, keys=keys)
+
+    @property
+    def report(self) -> Report:
+        """Where the account stands."""
+        return Report(self.ledger, account=self.config.account, portfolio=self.portfolio)
+
+    def sign(self, *, halt_id: int, person: str, reason: str, life: timedelta = MAX_LIFE) -> str:
+        """A token that resumes after exactly this halt, signed with this machine's key."""
+        # Whole seconds, as in the token; the database's clock may be a little behind ours.
+        issued = self.clock.now().replace(microsecond=0)
+        override = Override(
+            halt_id=halt_id,
+            action="resume",
+            scope="all",
+            environment=self.config.mode,
+            subject=person,
+            key_id=KEY_ID,
+            token_id=random_id(),
+            issued_at=issued,
+            expires_at=issued + life,
+            reason=reason,
+        )
+        return sign_override(override, self.secrets.get_kill_switch_secret().reveal())
+
+    def close(self) -> None:
+        """Give up the database's connection, where there is one."""
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+
+
+def _bound(plan: StrategyPlan) -> Strategy:
+    """The plan's strategy with its parameters checked. Raises ConfigurationError that names what is wrong."""
+    registered = registry.get(plan.function)
+    parameters = registry.parameters(plan.function, plan.parameters)
+
+    def weights(panel: Panel) -> NDArray[np.float64]:
+        return registered.compute(panel, parameters)
+
+    return Strategy(plan=plan, warmup=registered.warmup(parameters), weights=weights)

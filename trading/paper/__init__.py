@@ -1,0 +1,1 @@
+"""The paper exchange: an HTTP server that unmodified ccxt talks to."""

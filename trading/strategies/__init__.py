@@ -1,0 +1,1 @@
+"""Pure functions from a panel of candles to target weights."""
