@@ -21,7 +21,7 @@ with DAG(
     @task
     def reconcile_before() -> dict[str, int]:
         """Settle what earlier runs left open."""
-        return run_flow(lambda manager, run: manager.reconcile.run(run))
+        return run_flow(lambda manager, run: manager.reconcile.run(run, "reconcile_before"))
 
     @task(retries=0)
     def place() -> dict[str, int]:
@@ -31,7 +31,7 @@ with DAG(
     @task
     def reconcile_after() -> dict[str, int]:
         """Bring the answers and the fills into the ledger."""
-        return run_flow(lambda manager, run: manager.reconcile.run(run))
+        return run_flow(lambda manager, run: manager.reconcile.run(run, "reconcile_after"))
 
     # A teardown runs whatever became of placing, and hides no failure of it from the run's state.
     reconcile_before() >> place() >> reconcile_after().as_teardown()

@@ -30,6 +30,23 @@ BTC = Instrument(
 )
 ETH = replace(BTC, symbol="ETH/USDT", venue_symbol="ETHUSDT", base="ETH", lot_step=Decimal("0.0001"))
 
+#: How to come to each state.
+ORDER_PATHS: dict[OrderState, tuple[OrderState, ...]] = {
+    OrderState.PLANNED: (),
+    OrderState.SUPERSEDED: (OrderState.SUPERSEDED,),
+    OrderState.EXPIRED: (OrderState.EXPIRED,),
+    OrderState.DENIED: (OrderState.DENIED,),
+    OrderState.SUBMITTING: (OrderState.SUBMITTING,),
+    OrderState.REJECTED: (OrderState.SUBMITTING, OrderState.REJECTED),
+    OrderState.OUTCOME_UNKNOWN: (OrderState.SUBMITTING, OrderState.OUTCOME_UNKNOWN),
+    OrderState.NEVER_ACCEPTED: (OrderState.SUBMITTING, OrderState.OUTCOME_UNKNOWN, OrderState.NEVER_ACCEPTED),
+    OrderState.ACCEPTED: (OrderState.SUBMITTING, OrderState.ACCEPTED),
+    OrderState.PARTIALLY_FILLED: (OrderState.SUBMITTING, OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED),
+    OrderState.FILLED: (OrderState.SUBMITTING, OrderState.ACCEPTED, OrderState.FILLED),
+    OrderState.CANCELED: (OrderState.SUBMITTING, OrderState.ACCEPTED, OrderState.CANCELED),
+    OrderState.EXPIRED_AT_VENUE: (OrderState.SUBMITTING, OrderState.ACCEPTED, OrderState.EXPIRED_AT_VENUE),
+}
+
 
 def intent(**changes: Any) -> OrderIntent:
     """A market buy of 0.5 BTC for the newest decision of `sma`; its id follows from its facts, unless it is given."""
@@ -58,7 +75,13 @@ def intent(**changes: Any) -> OrderIntent:
 
 
 def event(order: Order, state: OrderState, **changes: Any) -> OrderEvent:
-    """The next event of an order, a second after the one before."""
+    """The next event of an order, a second after the one before; a submission is signed."""
+    if state is OrderState.SUBMITTING:
+        return submitting(order, **changes)
+    return _next(order, state, **changes)
+
+
+def _next(order: Order, state: OrderState, **changes: Any) -> OrderEvent:
     values: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "sequence": order.sequence + 1,
@@ -74,7 +97,7 @@ def submitting(order: Order, **changes: Any) -> OrderEvent:
     """The write-ahead event: signed now, for two seconds."""
     at = order.changed_at + timedelta(seconds=1)
     values: dict[str, Any] = {"signed_at": at, "recv_window_ms": 2000, "request_hash": "ab" * 32, "epoch": 1}
-    return event(order, OrderState.SUBMITTING, **(values | changes))
+    return _next(order, OrderState.SUBMITTING, **(values | changes))
 
 
 def fill(**changes: Any) -> Fill:

@@ -21,6 +21,7 @@ from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
 from trading.flows.evaluate import Evaluate, Strategy
+from trading.flows.explain import Explain
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestRequest
 from trading.flows.lease import RenewLease
@@ -198,6 +199,11 @@ class TradingManager:
     def report(self) -> Report:
         """Where the account stands."""
         return Report(self.ledger, account=self.config.account, portfolio=self.portfolio)
+
+    @property
+    def explain(self) -> Explain:
+        """Why a run did or did not trade."""
+        return Explain(self.ledger, account=self.config.account)
 
     def sign(self, *, halt_id: int, person: str, reason: str, life: timedelta = MAX_LIFE) -> str:
         """A token that resumes after exactly this halt, signed with this machine's key."""

@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import logging
-import re
+import socket
+import threading
 from dataclasses import replace
 from decimal import Decimal
 
+import orjson
 import pytest
 from ccxt_examples import KEY, NOW, REQUEST, SECRET, YES, exchange_at
 from scripted_venue import ScriptedVenue, answer, drip, error, reset, silence, truncated
@@ -76,6 +78,7 @@ UNKNOWN = {
     "JSON that is no object": answer([YES]),
     "HTML 502": answer("<html>Bad Gateway</html>", 502),
     "HTML 403": answer("<html>Forbidden</html>", 403),
+    "a yes in a 500": answer(YES, 500),
     "503": error(-1000, "Unknown error", 503),
     "-1006": error(-1006, "An unexpected response was received from the message bus.", 500),
     "-1007": error(-1007, "Timeout waiting for response from backend server.", 504),
@@ -136,12 +139,39 @@ def test_the_next_request_is_not_answered_by_the_one_before(venue: ScriptedVenue
     """A request that was given up is left behind: neither its answer nor its error is taken for that of the next."""
     exchange = exchange_at(venue, timeout_s=0.5)
     venue.will(silence, answer(YES), reset)
-    with pytest.raises(OutcomeUnknown, match=re.escape("no complete answer within 0.5 s")):
+    with pytest.raises(OutcomeUnknown, match=r"no complete answer within 0\.5 s|ReadTimeout"):
         exchange.submit(REQUEST)
     assert exchange.submit(REQUEST).venue_order_id == "28"
     with pytest.raises(OutcomeUnknown, match="NetworkError from ConnectionError"):
         exchange.submit(REQUEST)
     assert venue.count("POST") == 3
+
+
+def test_an_answer_that_comes_after_the_time_out_is_nobodys(venue: ScriptedVenue) -> None:
+    """While a second request of the same order is under way, the first one's yes arrives: it settles neither."""
+    second_is_here = threading.Event()
+
+    def late(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        while not second_is_here.wait(0.05) and not over.is_set():
+            connection.sendall(b" ")  # alive enough that no single read of the client times out
+        connection.sendall(orjson.dumps(YES))
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)  # returns when the client has read it all and hung up
+        first_was_read.set()
+
+    def lost(connection: socket.socket, over: threading.Event) -> None:
+        second_is_here.set()
+        first_was_read.wait(timeout=10)
+        reset(connection, over)
+
+    first_was_read = threading.Event()
+    venue.will(late, lost)
+    exchange = exchange_at(venue, timeout_s=0.5)
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            exchange.submit(REQUEST)
+    assert first_was_read.is_set()
 
 
 def test_an_order_id_of_another_shape_is_never_sent(venue: ScriptedVenue) -> None:
@@ -171,6 +201,17 @@ def test_no_request_leaves_for_another_host(venue: ScriptedVenue) -> None:
         with pytest.raises(ConfigurationError, match="nothing was sent"):
             exchange.submit(REQUEST)
         assert (len(venue.arrived), elsewhere.arrived) == (1, [])
+
+
+def test_no_proxy_of_the_environment_gets_between(venue: ScriptedVenue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signed request passes through nobody whom the settings do not name."""
+    with ScriptedVenue() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        venue.will(answer(YES))
+        exchange_at(venue).submit(REQUEST)
+        assert proxy.arrived == []
 
 
 def test_every_address_of_ccxt_is_the_given_one(venue: ScriptedVenue) -> None:

@@ -71,6 +71,14 @@ def test_retry_after_is_waited_for_where_it_fits(venue: ScriptedVenue) -> None:
     assert waits == [0.2]
 
 
+@pytest.mark.parametrize("absurd", ["NaN", "Infinity", "1e400", "1e999999999", "0x10", "", " 1", "9" * 31])
+def test_an_absurd_amount_is_refused(venue: ScriptedVenue, absurd: str) -> None:
+    """Before any arithmetic could fail over it."""
+    venue.will(answer({"balances": [{"asset": "BTC", "free": absurd, "locked": "1"}]}))
+    with pytest.raises(DataError, match="expected an amount in plain digits"):
+        exchange_at(venue).balances()
+
+
 @pytest.mark.parametrize("status", [418, 429])
 def test_a_long_ban_is_told_and_not_tried_against(venue: ScriptedVenue, status: int) -> None:
     """Asking again would lengthen it; the message says until when."""
@@ -125,6 +133,13 @@ def test_nothing_to_cancel_is_a_rejection(venue: ScriptedVenue) -> None:
         exchange_at(venue).cancel("BTC/USDT", REQUEST.client_order_id)
     assert caught.value.code == "-2011"
     assert venue.count("DELETE") == 2
+
+
+def test_another_refusal_of_a_cancel_is_not_nothing_to_cancel(venue: ScriptedVenue) -> None:
+    """The order may well still rest."""
+    venue.will(error(-1121, "Invalid symbol."))
+    with pytest.raises(DataError, match="-1121"):
+        exchange_at(venue).cancel("BTC/USDT", REQUEST.client_order_id)
 
 
 def test_open_orders_of_an_instrument_that_nobody_asked_for_are_named(venue: ScriptedVenue) -> None:

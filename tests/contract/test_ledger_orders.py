@@ -1,21 +1,17 @@
 """What both ledgers promise of intents, their events and the checks before them."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import product
 
 import pytest
 
-from tests.examples import ACCOUNT, BTC, MINUTE, RUN, T0, event, fill, intent, submitting
+from tests.examples import ACCOUNT, MINUTE, ORDER_PATHS, RUN, T0, event, intent, submitting
 from trading.domain.ids import Run
-from trading.domain.ledger import fill_transaction
 from trading.domain.order import (
     OPEN,
     TRANSITIONS,
     Order,
-    OrderEvent,
     OrderIntent,
     OrderState,
     OrderType,
@@ -23,33 +19,10 @@ from trading.domain.order import (
     Side,
     fold,
 )
-from trading.domain.planning import PlanLine
-from trading.domain.risk import CheckedOrder, Verdict
 from trading.errors import InvariantViolation, TradingError
 from trading.ports.ledger import Books, Ledger
 
 S = OrderState
-
-#: How to come to each state.
-PATHS: dict[S, tuple[S, ...]] = {
-    S.PLANNED: (),
-    S.SUPERSEDED: (S.SUPERSEDED,),
-    S.EXPIRED: (S.EXPIRED,),
-    S.DENIED: (S.DENIED,),
-    S.SUBMITTING: (S.SUBMITTING,),
-    S.REJECTED: (S.SUBMITTING, S.REJECTED),
-    S.OUTCOME_UNKNOWN: (S.SUBMITTING, S.OUTCOME_UNKNOWN),
-    S.NEVER_ACCEPTED: (S.SUBMITTING, S.OUTCOME_UNKNOWN, S.NEVER_ACCEPTED),
-    S.ACCEPTED: (S.SUBMITTING, S.ACCEPTED),
-    S.PARTIALLY_FILLED: (S.SUBMITTING, S.ACCEPTED, S.PARTIALLY_FILLED),
-    S.FILLED: (S.SUBMITTING, S.ACCEPTED, S.FILLED),
-    S.CANCELED: (S.SUBMITTING, S.ACCEPTED, S.CANCELED),
-    S.EXPIRED_AT_VENUE: (S.SUBMITTING, S.ACCEPTED, S.EXPIRED_AT_VENUE),
-}
-
-
-def next_event(order: Order, state: S) -> OrderEvent:
-    return submitting(order) if state is S.SUBMITTING else event(order, state)
 
 
 def planned(books: Books, wish: OrderIntent) -> Order:
@@ -61,8 +34,8 @@ def planned(books: Books, wish: OrderIntent) -> Order:
 
 def brought_to(books: Books, state: S, wish: OrderIntent) -> Order:
     order = planned(books, wish)
-    for step in PATHS[state]:
-        order = books.orders.append(order, next_event(order, step))
+    for step in ORDER_PATHS[state]:
+        order = books.orders.append(order, event(order, step))
     return order
 
 
@@ -129,10 +102,10 @@ def test_every_legal_step_is_taken_and_every_other_refused(opened: Ledger) -> No
             order = brought_to(books, before, wish)
         if after in TRANSITIONS[before]:
             with opened.transaction() as books:
-                assert books.orders.append(order, next_event(order, after)).state is after
+                assert books.orders.append(order, event(order, after)).state is after
         else:
             with pytest.raises(InvariantViolation), opened.transaction() as books:
-                books.orders.append(order, next_event(order, after))
+                books.orders.append(order, event(order, after))
         with opened.transaction() as books:
             stored = books.orders.get(wish.client_order_id)
             assert stored is not None
@@ -261,76 +234,3 @@ def test_recent_orders_come_newest_first_and_no_more_than_asked(opened: Ledger) 
         assert [order.intent.generation for order in books.orders.recent(ACCOUNT, 3)] == [3, 2, 1]
         assert books.orders.recent(ACCOUNT, 0) == []
         assert books.orders.recent("other", 3) == []
-
-
-def test_a_check_is_kept_when_it_says_something_new(opened: Ledger) -> None:
-    deferred = CheckedOrder(
-        client_order_id=intent().client_order_id,
-        verdict=Verdict.DEFERRED,
-        codes=("stale_data", "clock_skew"),
-        at=T0,
-        figures={"stale_data.age_s": "61.0"},
-    )
-    later = replace(deferred, at=T0 + MINUTE, figures={"stale_data.age_s": "121.0"})
-    allowed = replace(deferred, verdict=Verdict.ALLOWED, codes=(), figures={})
-    with opened.transaction() as books:
-        books.orders.plan(intent(), RUN)
-        said = [books.orders.record_check(one, RUN) for one in (deferred, later, allowed, allowed, later)]
-    assert said == [True, False, True, False, True]
-    with opened.transaction() as books:
-        kept = books.orders.checks(intent().client_order_id)
-    assert kept == [replace(one, run_id=RUN.run_id) for one in (deferred, allowed, later)]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda: CheckedOrder(client_order_id="f" * 32, verdict=Verdict.ALLOWED, codes=(), at=T0),
-        lambda: CheckedOrder(client_order_id=intent().client_order_id, verdict=Verdict.DENIED, codes=(), at=T0),
-    ],
-    ids=["of nobody", "without a reason"],
-)
-def test_a_check_of_nobody_or_without_a_reason_is_refused(opened: Ledger, wrong: Callable[[], CheckedOrder]) -> None:
-    with opened.transaction() as books:
-        books.orders.plan(intent(), RUN)
-    with pytest.raises(InvariantViolation), opened.transaction() as books:
-        books.orders.record_check(wrong(), RUN)
-
-
-def test_a_runs_planning_lines_come_back_in_their_order(opened: Ledger) -> None:
-    lines = [
-        PlanLine(
-            strategy="sma",
-            instrument=symbol,
-            as_of=T0,
-            outcome="ordered",
-            weight=Decimal("0.5"),
-            target_quantity=Decimal("0.5"),
-            delta=Decimal("-0.1"),
-            client_order_id=intent().client_order_id,
-        )
-        for symbol in ("ETH/USDT", "BTC/USDT")
-    ]
-    lines.append(PlanLine(strategy="new", instrument="", as_of=None, outcome="no_decision"))
-    with opened.transaction() as books:
-        books.orders.record_lines(ACCOUNT, lines, RUN)
-    with opened.transaction() as books:
-        assert books.orders.lines(RUN.run_id) == lines
-        assert books.orders.lines("another") == []
-
-
-def test_a_fill_shows_in_every_reading_of_its_order(opened: Ledger) -> None:
-
-    with opened.transaction() as books:
-        order = brought_to(books, S.ACCEPTED, intent())
-        one = fill(client_order_id=order.client_order_id)
-        books.fills.record(one, fill_transaction(ACCOUNT, "sma", BTC, one), RUN)
-        readings = [
-            books.orders.get(order.client_order_id),
-            books.orders.open(ACCOUNT)[0],
-            books.orders.recent(ACCOUNT, 1)[0],
-            books.orders.append(order, event(order, S.PARTIALLY_FILLED)),
-        ]
-    assert [reading.filled_quantity for reading in readings if reading] == [Decimal("0.2")] * 4
-    assert readings[3] is not None
-    assert readings[3].signed_remainder == Decimal("0.3")

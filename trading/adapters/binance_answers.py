@@ -1,5 +1,6 @@
 """Binance's answers as our nouns. Money goes from text to Decimal, never through a float; candles are float64."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any, Final
 from trading.adapters.ccxt_errors import Reply, unknown_outcome
 from trading.domain.ledger import Balance, Fill
 from trading.domain.market import CandleSeries, Instrument, from_ms, to_ms
-from trading.domain.money import ZERO, amount, plain
+from trading.domain.money import ZERO, plain
 from trading.domain.order import OrderRequest, OrderType, Side
 from trading.domain.venue_filters import VenueRules, venue_rules
 from trading.domain.venue_order import VenueOrder, VenueOrderStatus
@@ -32,6 +33,7 @@ _STATUS: Final[Mapping[str, VenueOrderStatus]] = MappingProxyType(
 )
 _SIDES: Final[Mapping[str, Side]] = MappingProxyType({"BUY": Side.BUY, "SELL": Side.SELL})
 _CANDLE_COLUMNS: Final = 6
+_PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 @contextmanager
@@ -99,8 +101,8 @@ def venue_order(payload: Mapping[str, Any], symbol: str, *, created_at: datetime
             instrument=symbol,
             side=_SIDES[payload["side"]],
             status=_STATUS[payload["status"]],
-            quantity=amount(_text(payload["origQty"])),
-            filled_quantity=amount(_text(payload["executedQty"])),
+            quantity=_money(payload["origQty"]),
+            filled_quantity=_money(payload["executedQty"]),
             created_at=created_at or from_ms(_integer(payload["time"])),
         )
 
@@ -115,9 +117,9 @@ def fill(payload: Mapping[str, Any], symbol: str, venue: str) -> Fill:
             venue_order_id=str(_integer(payload["orderId"])),
             client_order_id="",
             side=Side.BUY if _boolean(payload["isBuyer"]) else Side.SELL,
-            price=amount(_text(payload["price"])),
-            quantity=amount(_text(payload["qty"])),
-            fee=amount(_text(payload["commission"])),
+            price=_money(payload["price"]),
+            quantity=_money(payload["qty"]),
+            fee=_money(payload["commission"]),
             fee_currency=_text(payload["commissionAsset"]),
             filled_at=from_ms(_integer(payload["time"])),
             is_maker=_boolean(payload["isMaker"]),
@@ -128,10 +130,10 @@ def balances(payload: Mapping[str, Any]) -> dict[str, Balance]:
     """What the account holds, zeros left out. Raises DataError for another shape."""
     with reading("balances"):
         held = {
-            _text(row["asset"]): Balance(free=amount(_text(row["free"])), locked=amount(_text(row["locked"])))
+            _text(row["asset"]): Balance(free=_money(row["free"]), locked=_money(row["locked"]))
             for row in payload["balances"]
         }
-    return {currency: balance for currency, balance in held.items() if balance.total != 0}
+        return {currency: balance for currency, balance in held.items() if balance.total != 0}
 
 
 def instrument(entry: Mapping[str, Any], symbol: str) -> Instrument:
@@ -183,7 +185,7 @@ def best_prices(payload: Any) -> dict[str, BestPrices]:
     prices = {}
     with reading("best prices"):
         for row in _rows(payload):
-            bid, ask = amount(_text(row["bidPrice"])), amount(_text(row["askPrice"]))
+            bid, ask = _money(row["bidPrice"]), _money(row["askPrice"])
             if not 0 < bid <= ask:
                 raise DataError(f"best prices of {row['symbol']}: expected 0 < bid <= ask, got {bid} and {ask}")
             prices[_text(row["symbol"])] = BestPrices(bid=bid, ask=ask)
@@ -211,6 +213,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
     return value
+
+
+def _money(value: Any) -> Decimal:
+    """Plain digits, as this venue writes amounts: an exponent could name a number that no arithmetic survives."""
+    if not _PLAIN_NUMBER.fullmatch(_text(value)):
+        raise ValueError(f"expected an amount in plain digits, got {value[:40]!r}")
+    return Decimal(value)
 
 
 def _boolean(value: Any) -> bool:

@@ -35,7 +35,7 @@ def load_binance() -> Any:
     if loaded is None:
         spec = find_spec("ccxt")
         if spec is None or spec.submodule_search_locations is None:
-            raise ConfigurationError("the package ccxt is not installed: run `make setup`")
+            raise ConfigurationError("the package ccxt is not installed: expected it from requirements.txt")
         bare = ModuleType("ccxt")
         bare.__path__ = list(spec.submodule_search_locations)
         sys.modules["ccxt"] = bare
@@ -73,7 +73,7 @@ class CcxtExchange:
         self._base_url = (base_url or self._can.base_url).rstrip("/")
         self._symbols: dict[str, str] = {}  # BTCUSDT → BTC/USDT, as far as anybody asked
         self._wire = VenueWire(
-            venue,
+            f"{venue} at {self._base_url}",
             connect=partial(_client, self._base_url, self._can.api_path),
             clock=clock,
             api_key=api_key,

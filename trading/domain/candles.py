@@ -53,14 +53,12 @@ def _insane(series: CandleSeries) -> NDArray[np.bool_]:
 
 
 def _contradicted(series: CandleSeries) -> NDArray[np.bool_]:
-    """Rows whose open time comes again with other values."""
+    """Every row whose open time comes again with other values."""
     contradicted = np.zeros(len(series), dtype=bool)
-    order = np.argsort(series.open_ms, kind="stable")
-    same_time = np.flatnonzero(np.diff(series.open_ms[order]) == 0)
-    for position in same_time:  # empty but for faults
-        first, second = order[position], order[position + 1]
-        if _values(series, first) != _values(series, second):
-            contradicted[[first, second]] = True
+    times, counts = np.unique(series.open_ms, return_counts=True)
+    for open_ms in times[counts > 1]:  # empty but for faults
+        rows = np.flatnonzero(series.open_ms == open_ms)
+        contradicted[rows] = len({_values(series, row) for row in rows}) > 1
     return contradicted
 
 

@@ -154,7 +154,10 @@ class _Sizing:
     def _reserved(self) -> Decimal:
         """Quote that buys on their way may still take."""
         buys = [order for order in self.alive if order.intent.side is Side.BUY]
-        return sum((order.signed_remainder * self.prices[order.intent.instrument] for order in buys), ZERO)
+        # An instrument that left the portfolio has no price here any more, but its order may still take quote.
+        return sum(
+            (o.signed_remainder * self.prices.get(o.intent.instrument, o.intent.reference_price) for o in buys), ZERO
+        )
 
     def _line(self, symbol: str, investable: Decimal) -> PlanLine:
         """Delta = target - (held + signed remainder of every order that is not terminal)."""

@@ -78,6 +78,7 @@ class RiskSnapshot:
     orders_last_minute: int
     newest_clean_at: datetime | None
     skew_ms: float
+    open_discrepancies: int = 0
 
     @property
     def reduces(self) -> bool:
@@ -87,12 +88,8 @@ class RiskSnapshot:
     @property
     def siblings(self) -> list[Order]:
         """Other open orders of the same strategy and instrument."""
-        intent = self.intent
-        return [
-            order
-            for order in self.others
-            if (order.intent.strategy, order.intent.instrument) == (intent.strategy, intent.instrument)
-        ]
+        name = (self.intent.strategy, self.intent.instrument)
+        return [order for order in self.others if (order.intent.strategy, order.intent.instrument) == name]
 
     @property
     def notional(self) -> Decimal:
@@ -150,8 +147,8 @@ def _clock_skew(risk: RiskSnapshot) -> Finding | None:
 def _reconciliation_stale(risk: RiskSnapshot) -> Finding | None:
     if risk.reduces:
         return None
-    if risk.newest_clean_at is None:
-        return _deferred(newest_clean="never")
+    if risk.newest_clean_at is None or risk.open_discrepancies:
+        return _deferred(newest_clean=risk.newest_clean_at or "never", open_discrepancies=risk.open_discrepancies)
     age_s = (risk.at - risk.newest_clean_at).total_seconds()
     if age_s > risk.limits.max_reconciliation_age_s:
         return _deferred(age_s=f"{age_s:.1f}", limit_s=risk.limits.max_reconciliation_age_s)
@@ -235,7 +232,9 @@ def _max_orders_per_minute(risk: RiskSnapshot) -> Finding | None:
 
 def _overshoot(risk: RiskSnapshot) -> Finding | None:
     intent = risk.intent
-    remainder = sum((order.signed_remainder for order in risk.siblings if order.signed_at is not None), ZERO)
+    # At its worst: what goes the same way fills whole, what goes the other way never does.
+    sent = [order for order in risk.siblings if order.signed_at is not None and order.intent.side is intent.side]
+    remainder = sum((order.signed_remainder for order in sent), ZERO)
     after = risk.held + remainder + intent.side.sign * intent.quantity
     beyond = after > intent.target_quantity if intent.side is Side.BUY else after < intent.target_quantity
     return _denied(after=after, target=intent.target_quantity) if beyond else None

@@ -90,8 +90,10 @@ def steps_from_evidence(
         return _steps_without_evidence(order, filled, at, horizon)
     steps: list[Step] = []
     state = order.state
-    if state is OrderState.SUBMITTING and seen.status is VenueOrderStatus.REJECTED:
-        return [Step(state=OrderState.REJECTED, reason="venue says rejected")]
+    if seen.status is VenueOrderStatus.REJECTED:
+        # An order that it once took cannot have been refused: that stays open, for a person to look at.
+        refused = Step(state=OrderState.REJECTED, reason="venue says rejected")
+        return [refused] if order.is_unresolved else []
     if state in (OrderState.SUBMITTING, OrderState.OUTCOME_UNKNOWN, OrderState.NEVER_ACCEPTED):
         steps.append(Step(state=OrderState.ACCEPTED, reason="found at the venue"))
         state = OrderState.ACCEPTED

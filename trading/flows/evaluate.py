@@ -15,7 +15,7 @@ from trading.domain.decision import Decision, DecisionStatus, Recorded, panel_ha
 from trading.domain.ids import Run
 from trading.domain.market import Panel, from_ms, timeframe_s
 from trading.domain.portfolio import StrategyPlan
-from trading.errors import TradingError
+from trading.errors import DataError, TradingError
 from trading.flows.recording import recorded
 from trading.logging.events import log_event
 from trading.ports.ledger import Ledger
@@ -136,7 +136,7 @@ def decide(strategy: Strategy, panel: Panel, as_of: datetime, at: datetime, run:
     if holes:
         status, reason = DecisionStatus.NO_SIGNAL, f"candles are missing in the window of {strategy.warmup}: {holes}"
     else:
-        row = strategy.weights(panel)[-1]
+        row = _weights(strategy, panel)[-1]
         if np.isnan(row).any():
             status, reason = DecisionStatus.NO_SIGNAL, "the strategy gave no weights"
         else:
@@ -152,6 +152,14 @@ def decide(strategy: Strategy, panel: Panel, as_of: datetime, at: datetime, run:
         reason=reason,
         run_id=run.run_id,
     )
+
+
+def _weights(strategy: Strategy, panel: Panel) -> NDArray[np.float64]:
+    """What the strategy's function says. It is a user's code: whatever it raises concerns this strategy alone."""
+    try:
+        return strategy.weights(panel)
+    except Exception as error:
+        raise DataError(f"strategy {strategy.plan.name} raised {type(error).__name__}: {error}") from error
 
 
 def missed_closes(before: Decision | None, decision: Decision) -> list[datetime]:

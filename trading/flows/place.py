@@ -39,7 +39,7 @@ class PlaceReport:
     @property
     def counts(self) -> dict[str, int]:
         """Orders by what became of them."""
-        return dict(self.outcomes)
+        return {str(outcome): number for outcome, number in self.outcomes.items()}
 
 
 class Place:
@@ -106,7 +106,7 @@ class Place:
             for strategy in self._portfolio.strategies:
                 if strategy.enabled:
                     lines += self._plan_one(books, strategy, view, rules, at=at, run=run)
-            self._expire(books, at, run)
+            self._expire(books, account.incarnation, at, run)
             books.orders.record_lines(self._account, lines, run)
             pending = [o for o in books.orders.open(self._account) if o.state is OrderState.PLANNED]
         # Sales first: they lower exposure and free what buys may need.
@@ -123,11 +123,13 @@ class Place:
         run: Run,
     ) -> Sequence[PlanLine]:
         """Store one strategy's intents; those that they replace end in the same transaction."""
-        lacking = [symbol for symbol in strategy.instruments if symbol not in view.prices]
+        decision = books.decisions.newest(strategy.name)
+        # A decision may be older than the portfolio file, and name what is not traded any more.
+        named = dict.fromkeys((*strategy.instruments, *(decision.weights if decision else ())))
+        lacking = [symbol for symbol in named if symbol not in view.prices]
         if lacking:
             nothing = "no candle is stored"
             return [PlanLine(strategy=strategy.name, instrument=s, as_of=None, outcome=nothing) for s in lacking]
-        decision = books.decisions.newest(strategy.name)
         held = {
             symbol: position.quantity
             for (name, symbol), position in books.fills.positions(self._account).items()
@@ -159,10 +161,15 @@ class Place:
             )
         return plan.lines
 
-    def _expire(self, books: Books, at: datetime, run: Run) -> None:
-        """Wishes whose time is over end unsent."""
+    def _expire(self, books: Books, incarnation: int, at: datetime, run: Run) -> None:
+        """Wishes whose time is over end unsent, and so do those from before a wipe or a restore: nobody knows them."""
         for order in books.orders.open(self._account):
-            if order.state is OrderState.PLANNED and at >= order.intent.expires_at:
+            if order.state is not OrderState.PLANNED:
+                continue
+            if order.intent.incarnation != incarnation:
+                step = Step(state=OrderState.SUPERSEDED, reason=f"planned in incarnation {order.intent.incarnation}")
+                append_step(books, order, step, at=at, run=run)
+            elif at >= order.intent.expires_at:
                 append_step(books, order, Step(state=OrderState.EXPIRED, reason="not sent in time"), at=at, run=run)
 
 

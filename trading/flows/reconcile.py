@@ -11,14 +11,16 @@ from typing import Final
 from trading.clock import Clock
 from trading.domain.ids import Run
 from trading.domain.kill_switch import ControlEvent, ControlKind
-from trading.domain.ledger import Balance, Fill, opening_transaction
+from trading.domain.ledger import opening_transaction
 from trading.domain.market import Instrument
 from trading.domain.money import ZERO, plain
-from trading.domain.order import SENT_OPEN, Order
-from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult, compare_balances
-from trading.domain.venue_order import Horizon, VenueOrder, steps_from_evidence
+from trading.domain.order import SENT_OPEN, Order, OrderState
+from trading.domain.reconciliation import Discrepancy, ReconciliationResult, compare_balances
+from trading.domain.venue_order import Horizon, steps_from_evidence
 from trading.flows.order_steps import append_step, post_fill
 from trading.flows.recording import recorded
+from trading.flows.unexplained import external_fills, external_orders, late_acceptance, overfills
+from trading.flows.venue_look import VenueLook, look
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import Venue
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Fills are read again from this long before the newest known one, since venues show them late and disordered.
 FILL_OVERLAP: Final = timedelta(minutes=10)
+#: An order that was given up is asked about for this long after it was signed: late evidence must not go unseen.
+LATE_EVIDENCE: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,14 +58,13 @@ class ReconcileReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Seen:
-    """One look at the venue. `steady` is true where both reads of the fills agree, so that balances may be compared."""
+class _Gathered:
+    """Our side before the look. `asked` are orders that the venue is asked about; `totals` our balances by currency."""
 
-    orders: dict[str, VenueOrder | None]
-    open_orders: Sequence[VenueOrder]
-    fills: Sequence[Fill]
-    balances: dict[str, Balance]
-    steady: bool
+    instruments: dict[str, Instrument]
+    asked: Sequence[Order]
+    fills_since: dict[str, datetime]
+    totals: dict[str, Decimal]
 
 
 class Reconcile:
@@ -74,22 +77,25 @@ class Reconcile:
         self._account = account
         self._horizon = horizon
 
-    def run(self, run: Run) -> ReconcileReport:
-        """Reconcile once. Safe at any time and beside any other run; a confirmed discrepancy halts."""
-        return recorded(self._ledger, self._clock, run, "reconcile", lambda: self._reconcile(run))
+    def run(self, run: Run, step: str = "reconcile") -> ReconcileReport:
+        """Reconcile once. Safe at any time and beside any other run; a confirmed discrepancy halts.
+
+        `step` names it in the run's record, where one run reconciles twice.
+        """
+        return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile(run))
 
     def _reconcile(self, run: Run) -> ReconcileReport:
         with self._ledger.transaction() as books:
-            instruments = books.instruments.all()
-            sent = [order for order in books.orders.open(self._account) if order.state in SENT_OPEN]
-            since = self._fills_since(books, instruments)
-        seen = self._look(sent, since)
+            gathered = self._gather(books)
+        seen = look(self._venue, self._clock, gathered.asked, gathered.fills_since, skew_s=self._horizon.clock_skew_s)
         with self._ledger.transaction() as books:
             books.accounts.lock(self._account)
+            moved = _totals(books, self._account) != gathered.totals
             self._open_balance(books, seen, run)
-            fills, external = self._post_fills(books, seen, instruments, run)
-            resolved = self._settle_orders(books, seen, run)
-            result = self._compare(books, seen, external, instruments)
+            fills, found = self._post_fills(books, seen, gathered.instruments, run)
+            resolved, late = self._settle_orders(books, seen, run)
+            found += late + external_orders(books, seen.open_orders, seen.at)
+            result = self._compare(books, seen, found, gathered.instruments, moved=moved)
             books.reconciliations.record(self._account, result, run)
             self._halt_on_confirmed(books, result, run)
             still_open = [order for order in books.orders.open(self._account) if order.state in SENT_OPEN]
@@ -102,33 +108,26 @@ class Reconcile:
             clean=result.clean,
         )
 
-    # gather
-
-    def _fills_since(self, books: Books, instruments: dict[str, Instrument]) -> dict[str, datetime]:
-        """From when fills are read, by instrument: never before the account was opened here."""
+    def _gather(self, books: Books) -> _Gathered:
+        """What to ask the venue. Fills are never read from before the account was opened here."""
         account = books.accounts.lock(self._account)
+        instruments = books.instruments.all()
         newest = books.fills.newest_at(self._account)
-        return {
-            symbol: max(account.opened_at, newest.get(symbol, account.opened_at) - FILL_OVERLAP)
-            for symbol in instruments
-        }
-
-    def _look(self, sent: Sequence[Order], since: dict[str, datetime]) -> _Seen:
-        """Orders, fills, balances, fills again."""
-        orders = {o.client_order_id: self._venue.order(o.intent.instrument, o.client_order_id) for o in sent}
-        before = self._read_fills(since)
-        balances = self._venue.balances()
-        open_orders = self._venue.open_orders()
-        after = self._read_fills(since)
-        return _Seen(orders=orders, open_orders=open_orders, fills=after, balances=balances, steady=before == after)
-
-    def _read_fills(self, since: dict[str, datetime]) -> list[Fill]:
-        until = self._clock.now() + timedelta(seconds=self._horizon.clock_skew_s + 1)
-        return [fill for symbol, start in since.items() for fill in self._venue.fills(symbol, since=start, until=until)]
+        sent = [order for order in books.orders.open(self._account) if order.state in SENT_OPEN]
+        recent = books.orders.submitted_since(self._account, self._clock.now() - LATE_EVIDENCE)
+        return _Gathered(
+            instruments=instruments,
+            asked=[*sent, *(order for order in recent if order.state is OrderState.NEVER_ACCEPTED)],
+            fills_since={
+                symbol: max(account.opened_at, newest.get(symbol, account.opened_at) - FILL_OVERLAP)
+                for symbol in instruments
+            },
+            totals=_totals(books, self._account),
+        )
 
     # apply
 
-    def _open_balance(self, books: Books, seen: _Seen, run: Run) -> None:
+    def _open_balance(self, books: Books, seen: VenueLook, run: Run) -> None:
         """At first use, what the venue already holds is where the books begin."""
         if books.entries.references(self._account, "opening_balance"):
             return
@@ -139,91 +138,70 @@ class Reconcile:
             log_event(logger, "opening_balance_posted", account=self._account, balances=balances)
 
     def _post_fills(
-        self, books: Books, seen: _Seen, instruments: dict[str, Instrument], run: Run
-    ) -> tuple[int, list[Fill]]:
-        """Each fill of ours once, with its ledger transaction; those of orders that are not ours apart."""
+        self, books: Books, seen: VenueLook, instruments: dict[str, Instrument], run: Run
+    ) -> tuple[int, list[Discrepancy]]:
+        """Each fill of ours once, with its ledger transaction; what no intent explains is found."""
         by_venue_id = {
             order.venue_order_id: client_order_id for client_order_id, order in seen.orders.items() if order is not None
         }
         unmapped = sorted({fill.venue_order_id for fill in seen.fills} - by_venue_id.keys())
         known = books.orders.by_venue_order_id(self._account, unmapped)
         by_venue_id |= {venue_id: order.client_order_id for venue_id, order in known.items()}
-        posted, external = 0, []
+        posted, external, names = 0, [], dict[str, None]()
         for fill in seen.fills:
             client_order_id = by_venue_id.get(fill.venue_order_id)
             order = books.orders.get(client_order_id) if client_order_id else None
             if order is None:
                 external.append(fill)
-            elif post_fill(books, order, fill, instruments[fill.instrument], run):
-                posted += 1
-        return posted, external
+                continue
+            names[order.client_order_id] = None
+            posted += post_fill(books, order, fill, instruments[fill.instrument], run)
+        filled = [order for name in names if (order := books.orders.get(name)) is not None]
+        return posted, external_fills(external, seen.at) + overfills(filled, seen.at)
 
-    def _settle_orders(self, books: Books, seen: _Seen, run: Run) -> int:
+    def _settle_orders(self, books: Books, seen: VenueLook, run: Run) -> tuple[int, list[Discrepancy]]:
         """Append what the evidence shows; orders that moved meanwhile are judged as they stand now."""
-        resolved = 0
+        resolved, late = 0, []
         for client_order_id, evidence in seen.orders.items():
             order = books.orders.get(client_order_id)
-            if order is None or order.state not in SENT_OPEN:
+            if order is None or order.state not in SENT_OPEN | {OrderState.NEVER_ACCEPTED}:
                 continue
+            # Judged by when the venue was asked: silence from before the horizon proves nothing after it either.
             steps = steps_from_evidence(
-                order, evidence, filled=order.filled_quantity, at=self._clock.now(), horizon=self._horizon
+                order, evidence, filled=order.filled_quantity, at=seen.at, horizon=self._horizon
             )
+            if order.state is OrderState.NEVER_ACCEPTED and steps and evidence is not None:
+                late.append(late_acceptance(order, evidence, seen.at))
             for step in steps:
                 venue_order_id = evidence.venue_order_id if evidence else None
                 order = append_step(books, order, step, at=self._clock.now(), run=run, venue_order_id=venue_order_id)
             resolved += bool(steps)
-        return resolved
+        return resolved, late
 
     def _compare(
-        self, books: Books, seen: _Seen, external: Sequence[Fill], instruments: dict[str, Instrument]
+        self,
+        books: Books,
+        seen: VenueLook,
+        found: list[Discrepancy],
+        instruments: dict[str, Instrument],
+        *,
+        moved: bool,
     ) -> ReconciliationResult:
-        """Both sides' figures, where they may be compared at all."""
-        at = self._clock.now()
-        open_now = books.orders.open(self._account)
-        unknown = [order for order in open_now if order.is_unresolved]
-        compared = seen.steady and not unknown
-        found = self._external(books, seen, external, at)
+        """Both sides' figures, where they may be compared at all: nothing in flight, neither book moved meanwhile."""
+        sent = [order for order in books.orders.open(self._account) if order.state in SENT_OPEN]
+        compared = seen.steady and not moved and all(seen.shows_all_of(order) for order in sent)
         if compared:
-            ours: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
-            for (_, currency), amount in books.entries.balances(self._account).items():
-                ours[currency] += amount
             theirs = {currency: balance.total for currency, balance in seen.balances.items()}
             watched = {currency for i in instruments.values() for currency in (i.base, i.quote)}
-            found += compare_balances(ours, theirs, watched, at)
+            found = found + compare_balances(_totals(books, self._account), theirs, watched, seen.at)
         before = {(d.kind, d.key): d for d in books.reconciliations.open_discrepancies(self._account)}
         lag = timedelta(seconds=self._horizon.visibility_lag_s)
         return ReconciliationResult(
-            at=at,
+            at=seen.at,
             compared=compared,
             discrepancies=tuple(d.since(before.get((d.kind, d.key)), lag) for d in found),
-            unknown_orders=len(unknown),
+            unknown_orders=sum(1 for order in sent if order.is_unresolved),
         )
-
-    def _external(self, books: Books, seen: _Seen, external: Sequence[Fill], at: datetime) -> list[Discrepancy]:
-        """Orders and fills at the venue that no intent of ours explains."""
-        found = [
-            Discrepancy(
-                kind=DiscrepancyKind.EXTERNAL_FILL,
-                key=f"{fill.instrument}:{fill.venue_fill_id}",
-                ours=ZERO,
-                theirs=fill.side.sign * fill.quantity,
-                first_seen_at=at,
-            )
-            for fill in external
-        ]
-        for order in seen.open_orders:
-            if books.orders.get(order.client_order_id) is None:
-                key = f"{order.instrument}:{order.venue_order_id}"
-                found.append(
-                    Discrepancy(
-                        kind=DiscrepancyKind.EXTERNAL_ORDER,
-                        key=key,
-                        ours=ZERO,
-                        theirs=order.side.sign * order.quantity,
-                        first_seen_at=at,
-                    )
-                )
-        return found
 
     def _halt_on_confirmed(self, books: Books, result: ReconciliationResult, run: Run) -> None:
         """A disagreement that outlived the visibility lag is no lag: stop, with both sides' figures."""
@@ -252,3 +230,11 @@ class Reconcile:
         )
         halt_id = books.control.engage(self._account, event)
         log_event(logger, "halt_engaged", level=logging.ERROR, halt_id=halt_id, reason=event.reason)
+
+
+def _totals(books: Books, account: str) -> dict[str, Decimal]:
+    """What our ledger holds, by currency, over all sub-accounts."""
+    totals: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
+    for (_, currency), amount in books.entries.balances(account).items():
+        totals[currency] += amount
+    return dict(totals)

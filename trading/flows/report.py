@@ -35,6 +35,10 @@ class Standing:
     strategy_equity: dict[str, Decimal]
     flow_counts: dict[str, Counter[str]]
 
+    def count(self, name: str, *flows: str) -> int:
+        """The sum of one count over the runs of these flows."""
+        return sum(self.flow_counts[flow][name] for flow in flows if flow in self.flow_counts)
+
 
 class Report:
     """Say where the account stands."""

@@ -52,6 +52,7 @@ def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: d
         orders_last_minute=len(books.orders.submitted_since(account, orders_window(at))),
         newest_clean_at=books.reconciliations.newest_clean_at(account),
         skew_ms=view.skew_ms,
+        open_discrepancies=len(books.reconciliations.open_discrepancies(account)),
     )
 
 
@@ -80,7 +81,8 @@ def _reserved(others: tuple[Order, ...], strategy: str, prices: dict[str, Decima
     """Quote that the strategy's sent buys may still take. Reservations derive from open orders."""
     return sum(
         (
-            order.signed_remainder * (order.intent.limit_price or prices[order.intent.instrument])
+            order.signed_remainder
+            * (order.intent.limit_price or prices.get(order.intent.instrument, order.intent.reference_price))
             for order in others
             if order.intent.strategy == strategy and order.intent.side is Side.BUY and order.signed_at is not None
         ),

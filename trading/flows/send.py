@@ -63,9 +63,12 @@ class PauseFlag:
         if self._ask is None or self._paused:
             return
         try:
-            self._paused = self._ask()
+            answer = self._ask()
         except Exception as error:
             raise TradingHalted(f"whether kill_switch is paused could not be read, nothing is sent: {error}") from error
+        if not isinstance(answer, bool):
+            raise TradingHalted(f"whether kill_switch is paused: expected yes or no, got {answer!r}; nothing is sent")
+        self._paused = answer
 
 
 class Sender:

@@ -73,18 +73,20 @@ class AccountPipeline:
                 done[timeframe, symbol], expected[timeframe, symbol] = so_far, of
                 progress(sum(done.values()), sum(expected.values()))
 
-            return manager.ingest.run(self._run, requests, show).inserted
+            stored = manager.ingest.run(self._run, requests, show).inserted
+            # The DAG kill_switch renews it from the next minute on; the first cycle should not wait for that.
+            manager.lease.run(self._run)
+            return stored
 
     def summary(self) -> Mapping[str, object]:
         """Counts of the runs since the start, and where the account stands."""
         standing = self._manager.report.standing(self._began_at)
-        counts = standing.flow_counts
-        placed = counts.get("place", {})
+        sent = ("sent", "rejected", "outcome_unknown")
         return {
-            "candles": counts.get("ingest", {}).get("candles", 0),
-            "decisions": counts.get("evaluate", {}).get("decisions", 0),
-            "orders": sum(placed.get(name, 0) for name in ("sent", "rejected", "outcome_unknown")),
-            "fills": counts.get("reconcile", {}).get("fills", 0),
+            "candles": standing.count("candles", "ingest"),
+            "decisions": standing.count("decisions", "evaluate"),
+            "orders": sum(standing.count(name, "place") for name in sent),
+            "fills": standing.count("fills", "reconcile", "reconcile_before", "reconcile_after"),
             "open_orders": standing.open_orders,
             "discrepancies": standing.discrepancies,
             "equity": plain(quantise(standing.equity, 2)),

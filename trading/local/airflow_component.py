@@ -22,7 +22,7 @@ PRELOADED: Final = (
     "numpy",
     "psycopg",
     "pydantic",
-    "trading.adapters.ccxt_exchange:preload",
+    "trading.adapters.ccxt_exchange:load_binance",
     "trading.manager",
 )
 

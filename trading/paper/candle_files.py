@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from trading.domain.market import TIMEFRAMES, Candle, from_ms
-from trading.domain.money import amount
 from trading.errors import ConfigurationError, DataError
 
 COLUMNS: Final = b"timestamp_ms,open,high,low,close,volume"
+_ENDLESS: Final = Decimal("Infinity")
 _NAME: Final = re.compile(r"^(?P<base>[A-Z0-9]+)-(?P<quote>[A-Z0-9]+)_(?P<timeframe>[0-9]+[mhd])\.csv(\.gz)?$")
 
 
@@ -46,10 +46,13 @@ class CandleFile:
         """The candle in `row`, moved in time by `shift_ms`. Raises DataError naming file and line."""
         try:
             _, *texts = self.lines[row].decode("ascii").split(",")
-            first, high, low, close, volume = (amount(text) for text in texts)
-        except ValueError as wrong:
-            raise DataError(f"{self.path.name}, line {row + 2}: expected six numbers, got {wrong}") from None
-        if not (Decimal(0) < low <= min(first, close) <= max(first, close) <= high and volume >= 0):
+            first, high, low, close, volume = (Decimal(text) for text in texts)
+            sane = 0 < low <= min(first, close) <= max(first, close) <= high < _ENDLESS and 0 <= volume < _ENDLESS
+        except (ValueError, ArithmeticError):  # ArithmeticError: not a number, by its text or when compared
+            raise DataError(
+                f"{self.path.name}, line {row + 2}: expected six numbers, got {self.lines[row]!r}"
+            ) from None
+        if not sane:
             raise DataError(
                 f"{self.path.name}, line {row + 2}: expected 0 < low <= open, close <= high and volume >= 0"
             )

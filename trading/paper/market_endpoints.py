@@ -16,6 +16,7 @@ from trading.paper.wire import Params, Refusal, digits
 
 _DAY_MS: Final = 86_400_000
 _DEPTH_LEVELS: Final = 5
+_NOTHING: Final = "0.00000000"
 
 
 def ping(call: Call) -> Any:
@@ -82,7 +83,7 @@ def klines(call: Call) -> Any:
 
 
 def _kline(kline: Kline) -> list[Any]:
-    # Who took and how many trades there were is not in the files: half each, and none.
+    # Who took, and in how many trades, is not in the files: nobody, in none.
     return [
         kline.open_ms,
         digits(kline.open),
@@ -93,8 +94,8 @@ def _kline(kline: Kline) -> list[Any]:
         kline.close_ms,
         digits(quantise(kline.quote_volume, 8)),
         0,
-        digits(quantise(kline.volume / 2, 8)),
-        digits(quantise(kline.quote_volume / 2, 8)),
+        _NOTHING,
+        _NOTHING,
         "0",
     ]
 

@@ -23,6 +23,7 @@ def new_order(call: Call) -> Any:
     """Take an order, and answer with what became of it at once."""
     order, answer = _new_order(call)
     call.headers.update(call.venue.limiter.count_order(call.account, call.now_ms))
+    call.check_window()
     row, fills = call.venue.engine.place(call.account, order, call.now_ms)
     return _placed(row, fills, answer)
 

@@ -5,9 +5,10 @@ Whole weeks keep the hour of the day and the day of the week. The candle in prog
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from functools import lru_cache
 from itertools import groupby, islice
 from typing import Final
 
@@ -19,6 +20,7 @@ from trading.errors import ConfigurationError
 from trading.paper.candle_files import CandleFile
 
 WEEK_MS: Final = 7 * 86_400 * 1000
+_REMEMBERED: Final = 3_000  # candles: two days of minutes
 
 
 def replay_shift_weeks(first_ms: int, end_ms: int, now_ms: int) -> int:
@@ -73,6 +75,7 @@ class Market:
         self._shift_ms = shift_ms
         self.first_ms = file.open_ms[0] + shift_ms
         self.end_ms = file.end_ms + shift_ms
+        self._candle: Callable[[int], Candle] = lru_cache(_REMEMBERED)(lambda row: file.candle(row, shift_ms))
 
     def floor(self, now_ms: int) -> int:
         """The open of the candle that `now_ms` falls into."""
@@ -154,9 +157,6 @@ class Market:
             return candle
         price = candle.open
         return Candle(open_time=candle.open_time, open=price, high=price, low=price, close=price, volume=ZERO)
-
-    def _candle(self, row: int) -> Candle:
-        return self._file.candle(row, self._shift_ms)
 
     def _open_ms(self, row: int) -> int:
         return self._file.open_ms[row] + self._shift_ms

@@ -27,6 +27,7 @@ _LOG: Final = logging.getLogger(__name__)
 _LARGEST_BODY: Final = 64 * 1024
 _GRACE_S: Final = 3
 _BACKLOG: Final = 128
+_KEEP_ALIVE_S: Final = 75  # longer than a minute, so that a client that looks once a candle is not cut off
 
 
 def create_app(venue: Venue, middleware: Sequence[Middleware] = ()) -> Starlette:
@@ -109,6 +110,7 @@ def serve(settings: PaperSettings, clock: Clock, host: str, port: int, announce:
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_S,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         server_header=False,
     )
     # uvicorn raises the signal again once it has stopped; a clean stop is not a death by signal.

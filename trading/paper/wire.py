@@ -29,7 +29,7 @@ class Refusal(TradingError):
 
 def digits(value: Decimal) -> str:
     """A number as Binance writes it: 8 decimals, and all of them where it has more, so that none is lost."""
-    text = f"{value:.{_PLACES}f}"
+    text = f"{value:.8f}"
     return text if Decimal(text) == value else plain(value)
 
 

@@ -139,14 +139,19 @@ def test_a_sender_that_is_kept_out_is_told(postgres_ledger: PostgresLedger, anot
 def test_fences_outlive_the_transactions_inside(postgres_ledger: PostgresLedger, another: PostgresLedger) -> None:
     """Commits and rollbacks between the flag and the answer do not open the fence; an error gives it back."""
     open_account(postgres_ledger)
-    with pytest.raises(ZeroDivisionError), postgres_ledger.sending(ACCOUNT):
-        with postgres_ledger.transaction() as books:
-            books.accounts.lock(ACCOUNT)
-        with pytest.raises(KeyError), postgres_ledger.transaction():
-            raise KeyError
-        with pytest.raises(TradingError, match="lock"), another.draining(ACCOUNT):
-            pass
-        raise ZeroDivisionError
+
+    def send() -> None:
+        with postgres_ledger.sending(ACCOUNT):
+            with postgres_ledger.transaction() as books:
+                books.accounts.lock(ACCOUNT)
+            with pytest.raises(KeyError), postgres_ledger.transaction():
+                raise KeyError
+            with pytest.raises(TradingError, match="lock"), another.draining(ACCOUNT):
+                pass
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        send()
     with another.draining(ACCOUNT):
         pass
 

@@ -1,14 +1,14 @@
 """What SQL folds and what Python folds are the same, to the last digit."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgres_scenes import ACCOUNT, BTC, NOW, RUN, fill_of, intent, open_account, record_fill, step, walk
+from postgres_scenes import ACCOUNT, BTC, NOW, RUN, candles, fill_of, intent, open_account, record_fill, step, walk
 
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.domain.order import TRANSITIONS, OrderState, Side, fold
@@ -24,10 +24,10 @@ _amounts = st.decimals(min_value="0.00000001", max_value="1000000", places=8)
 
 
 @pytest.fixture
-def opened(postgres_ledger: PostgresLedger) -> Iterator[PostgresLedger]:
+def opened(postgres_ledger: PostgresLedger) -> PostgresLedger:
     """A ledger with an account, in which each example plans orders of its own."""
     open_account(postgres_ledger)
-    yield postgres_ledger
+    return postgres_ledger
 
 
 @st.composite
@@ -116,11 +116,9 @@ def test_positions_are_the_fold_of_fills(
 
 
 def test_a_restatement_keeps_what_was(opened: PostgresLedger, database_url: str) -> None:
-    """A changed candle is restated, and its old values stay with the run that wrote them and the one that replaced it."""
-    from postgres_scenes import candles
-
+    """A changed candle is restated; its old values stay, with the run that wrote them and the one that replaced it."""
     first = candles(NOW, 5)
-    changed = replace(first, volume=first.volume + [0, 1, 0, 0, 0])
+    changed = replace(first, volume=first.volume + np.array([0.0, 1.0, 0.0, 0.0, 0.0]))
     other = replace(RUN, run_id="ingest__2")
     with opened.transaction() as books:
         assert books.candles.upsert("BTC/USDT", "1m", first, at=NOW, run=RUN).inserted == 5

@@ -1,4 +1,4 @@
-"""Pausing the DAG `kill_switch` halts in the pausing transaction itself. Airflow's table is a stand-in of two columns."""
+"""Pausing the DAG `kill_switch` halts in the pausing transaction itself. Airflow's table is a stand-in."""
 
 import psycopg
 import pytest

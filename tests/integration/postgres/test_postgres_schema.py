@@ -1,7 +1,6 @@
 """Migrations, queries and connections: what the ledger needs before its first row."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -120,10 +119,10 @@ def test_times_are_utc_whatever_the_server_says(database_url: str) -> None:
 
 
 @pytest.fixture
-def unreachable(postgres_server: str) -> Iterator[str]:
+def unreachable(postgres_server: str) -> str:
     """The server's address with a database that is not there and a password that must not be told."""
     parts = conninfo_to_dict(postgres_server)
-    yield make_conninfo("", **{**parts, "dbname": "no_such_database", "password": PASSWORD})
+    return make_conninfo("", **{**parts, "dbname": "no_such_database", "password": PASSWORD})
 
 
 @pytest.mark.postgres

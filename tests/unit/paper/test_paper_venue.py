@@ -26,10 +26,19 @@ SHARED = settings(
 texts = st.sampled_from(
     ["BTCUSDT", "1m", "BUY", "LIMIT", "GTC", "1", "0", "-1", "1e400", "NaN", "", "9" * 40]
 ) | st.text(max_size=8)
-names = st.sampled_from(
-    "symbol symbols interval side type timeInForce quantity price quoteOrderQty orderId origClientOrderId "
-    "newClientOrderId startTime endTime limit fromId recvWindow timestamp".split()
-) | st.text(max_size=5)
+order_names = ["side", "type", "timeInForce", "quantity", "price", "quoteOrderQty", "newClientOrderId"]
+other_names = [
+    "symbol",
+    "symbols",
+    "interval",
+    "orderId",
+    "origClientOrderId",
+    "startTime",
+    "endTime",
+    "limit",
+    "fromId",
+]
+names = st.sampled_from([*order_names, *other_names, "recvWindow", "timestamp"]) | st.text(max_size=5)
 endpoints = st.sampled_from(
     [("GET", path) for path in ("time", "exchangeInfo", "klines", "depth", "ticker/24hr", "ticker/price")]
     + [("GET", path) for path in ("account", "order", "openOrders", "allOrders", "myTrades")]

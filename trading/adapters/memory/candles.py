@@ -114,5 +114,5 @@ def _require_distinct(instrument: str, series: CandleSeries) -> None:
 def _require_sane(instrument: str, open_ms: int, values: _Values) -> None:
     """Raise InvariantViolation for a candle that no market can have made, NaN and infinity among them."""
     first, high, low, close, volume = values
-    if not (0 < low <= min(first, close) and max(first, close) <= high < math.inf and 0 <= volume < math.inf):
+    if not (0 < low <= first <= high < math.inf and low <= close <= high and 0 <= volume < math.inf):
         raise InvariantViolation(f"{instrument} at {open_ms}: expected a sane candle, got {values}")

@@ -39,7 +39,13 @@ def connect(url: str) -> Connection:
 def connect_plain(url: str) -> psycopg.Connection[Any]:
     """The same without autocommit and with rows as tuples, as other libraries expect it."""
     try:
-        return psycopg.connect(url, options=_OPTIONS, connect_timeout=CONNECT_TIMEOUT_S, application_name="trading")
+        given = conninfo_to_dict(url).get("options") or ""
+        return psycopg.connect(
+            url,
+            options=f"{given} {_OPTIONS}".strip(),
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="trading",
+        )
     except psycopg.Error as error:
         raise ConfigurationError(
             f"cannot connect to the database {address(url)}: {_reason(error, url)}; is it running, and is"

@@ -138,7 +138,7 @@ CREATE TABLE trading.order_event (
     FOREIGN KEY (client_order_id, account) REFERENCES trading.order_intent (client_order_id, account),
   -- prevents a submission that cannot be fenced: the venue enforces signed_at and the window
   CONSTRAINT order_event_is_signed
-    CHECK (state <> 'submitting' OR (signed_at IS NOT NULL AND recv_window_ms > 0 AND request_hash IS NOT NULL))
+    CHECK (state <> 'submitting' OR (signed_at IS NOT NULL AND COALESCE(recv_window_ms, 0) > 0 AND request_hash IS NOT NULL))
 );
 
 CREATE INDEX order_event_by_venue_order ON trading.order_event (account, venue_order_id) WHERE venue_order_id IS NOT NULL;

@@ -1,0 +1,146 @@
+"""`trading killswitch`: anybody may halt, only a signed override resumes."""
+
+import os
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from trading.commands.invocation import Verbose, examples, open_manager, open_run, person
+from trading.commands.listing import AsJson, Column, show, show_fields, show_json
+from trading.config.settings import TradingConfig
+from trading.domain.kill_switch import ControlEvent, trading_state
+from trading.domain.override import MAX_LIFE
+from trading.errors import ConfigurationError
+from trading.local.instance_environment import instance_settings
+from trading.logging.redaction import register_secret
+from trading.manager import TradingManager
+
+app = typer.Typer()
+killswitch = typer.Typer(no_args_is_help=True)
+app.add_typer(killswitch, name="killswitch", help="The kill switch: where it stands, halting, and the signed way back.")
+
+_HISTORY: Final = 10
+_UNITS: Final = {"s": 1, "m": 60}
+_MAX_TOKEN: Final = 8_192
+
+
+def _life(text: str | timedelta) -> timedelta:
+    """A span like 90s or 10m, at most what an override may live."""
+    if isinstance(text, timedelta):
+        return text
+    found = re.fullmatch(r"([0-9]{1,4})([sm])", text)
+    span = timedelta(seconds=int(found[1]) * _UNITS[found[2]]) if found else timedelta()
+    if not timedelta() < span <= MAX_LIFE:
+        raise typer.BadParameter(f"{text!r}: expected a span like 90s or 10m, at most {MAX_LIFE.seconds // 60}m")
+    return span
+
+
+@killswitch.command(epilog=examples("trading killswitch status", "trading killswitch status --json"))
+def status(*, as_json: AsJson = False) -> None:
+    """Whether orders may be sent now, the halts that stand, and the newest control events."""
+    with open_manager() as manager, manager.ledger.transaction() as books:
+        account = manager.config.account
+        halts, lease = books.control.halts(account), books.control.lease_expires_at(account)
+        state = trading_state(halts, lease_expires_at=lease, at=books.now())
+        latch, history = books.control.latch(), books.control.history(account, _HISTORY)
+    fields = {"account": account, "state": state, "lease_expires_at": lease, "pause_latch": latch}
+    columns: list[Column[ControlEvent]] = [
+        Column("at", lambda event: event.at),
+        Column("kind", lambda event: event.kind),
+        Column("halt_id", lambda event: event.halt_id, right=True),
+        Column("author", lambda event: event.author, rank=2),
+        Column("reason", lambda event: event.reason, rank=1),
+        Column("run_id", lambda event: event.run_id, rank=3),
+    ]
+    if as_json:
+        standing = [
+            {"halt_id": h.halt_id, "author": h.author, "reason": h.reason, "engaged_at": h.engaged_at} for h in halts
+        ]
+        events = [{column.name: column.value(event) for column in columns} for event in history]
+        show_json({**fields, "halts": standing, "history": events})
+        return
+    show_fields(fields, as_json=False)
+    for halt in halts:
+        typer.echo(f"halt {halt.halt_id} stands, by {halt.author}: {halt.reason}")
+    typer.echo("")
+    show(history, columns, as_json=False, none="no control event yet")
+
+
+@killswitch.command(epilog=examples('trading killswitch engage --reason "the venue answers nonsense"'))
+def engage(
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it stays in the audit log.")],
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """Halt: no order is sent from here on. Needs no signature."""
+    if not reason.strip():
+        raise typer.BadParameter("--reason is empty: expected a sentence for whoever reads the audit log")
+    with open_run(verbose=verbose) as (manager, run):
+        report = manager.halt.run(run, author=run.actor, reason=reason)
+    show_fields({"run_id": run.run_id, "halt_id": report.halt_id}, as_json=as_json)
+
+
+@killswitch.command(
+    epilog=examples('trading killswitch sign --halt 7 --reason "books checked" --ttl 10m > token', "needs no database")
+)
+def sign(
+    *,
+    halt: Annotated[int, typer.Option(min=1, help="The halt that may end: `trading killswitch status` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why; it stays in the audit log.")],
+    ttl: Annotated[
+        timedelta, typer.Option(parser=_life, metavar="SPAN", help="How long it can be used: 90s, 10m; 15m at most.")
+    ] = timedelta(minutes=10),
+    by: Annotated[str | None, typer.Option("--person", help="Who signs; the user if left out.")] = None,
+) -> None:
+    """Print a token that ends exactly this halt, signed with this machine's kill_switch_secret."""
+    if not reason.strip():
+        raise typer.BadParameter("--reason is empty: expected a sentence for whoever reads the audit log")
+    environ = {**os.environ, **instance_settings(TradingConfig.from_env(os.environ), os.environ)}
+    manager = TradingManager.from_env(environ)
+    typer.echo(manager.sign(halt_id=halt, person=by or person(), reason=reason, life=ttl))
+
+
+@killswitch.command(
+    epilog=examples(
+        "trading killswitch resume --token-file token",
+        'trading killswitch sign --halt 7 --reason "books checked" | trading killswitch resume',
+    )
+)
+def resume(
+    *,
+    token_file: Annotated[
+        Path | None, typer.Option(help="The file that holds the token; standard input if left out.")
+    ] = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
+    """End the halt that a signed token names, where the books agree and no outcome is unknown."""
+    token = _token(token_file)
+    register_secret(token)
+    with open_run(verbose=verbose) as (manager, run):
+        report = manager.resume.run(run, token)
+    fields = {"run_id": run.run_id, "halt_id": report.halt_id, "halts_left": report.halts_left}
+    show_fields(fields, as_json=as_json)
+
+
+def _token(path: Path | None) -> str:
+    """The token from a file, a pipe, or a person at a terminal."""
+    if path is not None:
+        try:
+            with path.open(encoding="utf-8") as file:
+                token = file.read(_MAX_TOKEN).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"--token-file {path} cannot be read: {error}") from None
+    elif sys.stdin.isatty():
+        token = str(typer.prompt("Token", hide_input=True, err=True)).strip()
+    else:
+        token = sys.stdin.read(_MAX_TOKEN).strip()
+    if not token:
+        where = f"--token-file {path}" if path else "standard input"
+        raise ConfigurationError(f"{where} holds no token: `trading killswitch sign` prints one")
+    return token

@@ -1,0 +1,81 @@
+"""What the venue shows and no intent of ours explains: external orders and fills, overfills, late acceptances."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from trading.domain.ledger import Fill
+from trading.domain.money import ZERO
+from trading.domain.order import SENT_OPEN, Order, OrderState
+from trading.domain.reconciliation import Discrepancy, DiscrepancyKind
+from trading.domain.venue_order import VenueOrder
+from trading.ports.ledger import Books
+
+#: By our books the venue never took an order in one of these states.
+_NEVER_THERE: Final = (
+    frozenset(OrderState)
+    - SENT_OPEN
+    - {
+        OrderState.FILLED,
+        OrderState.CANCELED,
+        OrderState.EXPIRED_AT_VENUE,
+    }
+)
+
+
+def external_fills(fills: Sequence[Fill], at: datetime) -> list[Discrepancy]:
+    """Fills of orders that are not ours."""
+    return [
+        Discrepancy(
+            kind=DiscrepancyKind.EXTERNAL_FILL,
+            key=f"{fill.instrument}:{fill.venue_fill_id}",
+            ours=ZERO,
+            theirs=fill.side.sign * fill.quantity,
+            first_seen_at=at,
+        )
+        for fill in fills
+    ]
+
+
+def external_orders(books: Books, open_orders: Sequence[VenueOrder], at: datetime) -> list[Discrepancy]:
+    """Orders that rest at the venue and that we never sent, or that by our books it never took."""
+    found = []
+    for order in open_orders:
+        ours = books.orders.get(order.client_order_id)
+        if ours is None or ours.state in _NEVER_THERE:
+            discrepancy = Discrepancy(
+                kind=DiscrepancyKind.EXTERNAL_ORDER,
+                key=f"{order.instrument}:{order.venue_order_id}",
+                ours=ZERO,
+                theirs=order.side.sign * order.quantity,
+                first_seen_at=at,
+            )
+            found.append(discrepancy)
+    return found
+
+
+def overfills(orders: Sequence[Order], at: datetime) -> list[Discrepancy]:
+    """Orders that were filled beyond their quantity."""
+    return [
+        Discrepancy(
+            kind=DiscrepancyKind.OVERFILL,
+            key=order.client_order_id,
+            ours=order.intent.side.sign * order.intent.quantity,
+            theirs=order.intent.side.sign * order.filled_quantity,
+            first_seen_at=at,
+        )
+        for order in orders
+        if order.filled_quantity > order.intent.quantity
+    ]
+
+
+def late_acceptance(order: Order, seen: VenueOrder, at: datetime) -> Discrepancy:
+    """An order that was given up and turned up after all: the horizon was too short, which halts at once."""
+    return Discrepancy(
+        kind=DiscrepancyKind.LATE_ACCEPTANCE,
+        key=order.client_order_id,
+        ours=ZERO,
+        theirs=seen.side.sign * seen.quantity,
+        first_seen_at=at,
+        confirmed=True,
+    )
