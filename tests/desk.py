@@ -66,13 +66,14 @@ Weights = Callable[[Panel], NDArray[np.float64]]
 
 
 def plan(name: str = "sma", **changes: Any) -> StrategyPlan:
-    """A strategy of BTC and ETH on 1m with half of the account."""
+    """A strategy of BTC and ETH on 1m with half of the account, that lets changes below 0.5 % of its equity be."""
     values: dict[str, Any] = {
         "name": name,
         "function": "scripted",
         "timeframe": "1m",
         "instruments": (BTC.symbol, ETH.symbol),
         "allocation": Decimal("0.5"),
+        "rebalance_threshold_bps": Decimal(50),
     }
     return StrategyPlan(**(values | changes))
 
@@ -276,3 +277,18 @@ class Desk:
 def with_limits(base: Portfolio, **changes: Any) -> Portfolio:
     """The portfolio with other limits."""
     return replace(base, limits=replace(base.limits, **changes))
+
+
+class Behind:
+    """A port with some of its methods replaced: Behind(venue, submit=lost)."""
+
+    def __init__(self, inner: Any, **replaced: Callable[..., Any]) -> None:
+        self._inner = inner
+        self._replaced = replaced
+
+    def __getattr__(self, name: str) -> Any:
+        return self._replaced.get(name) or getattr(self._inner, name)
+
+
+class DiedHere(BaseException):
+    """The process ended here, as by kill -9."""

@@ -343,7 +343,7 @@ class World:
         volume = self.rng.choice((20_000.0, 20_000.0, 1_500.0))
         share = Decimal("0.45")
         desk = Desk(
-            portfolio_=portfolio(*(plan(name, allocation=share) for name in names)),
+            portfolio_=portfolio(*(plan(name, allocation=share, rebalance_threshold_bps=Decimal(0)) for name in names)),
             weights={name: self._weights(number) for number, name in enumerate(names)},
             volume=volume,
             clock=self.clock,

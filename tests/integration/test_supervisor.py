@@ -1,12 +1,16 @@
 """Whatever ends an instance, nothing that it started lives on; and the next start finds what a killed one left."""
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -38,26 +42,34 @@ class RunningInstance:
         self.mark = random_id()
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, scenario: str, **more: str) -> "RunningInstance":
+    def start(self, scenario: str, *, terminal: int | None = None) -> "RunningInstance":
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRADING_", "MAKE"))}
         environ = kept | {
             "TRADING_HOME": str(self.home),
             "TRADING_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
             "TRADING_MODE": "sandbox",
             TEST_MARK: self.mark,
-            **more,
         }
         for ready in self.home.glob("ready-*"):
             ready.unlink()
         self.process = subprocess.Popen(
             [sys.executable, str(STAND_IN), scenario],
             env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
             start_new_session=True,
+            preexec_fn=None if terminal is None else partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
         return self
+
+    def start_on_a_terminal(self, scenario: str) -> int:
+        """The same on a terminal of its own; the other end of it."""
+        end, terminal = pty.openpty()
+        self.start(scenario, terminal=terminal)
+        os.close(terminal)
+        return end
 
     def until_ready(self, *numbers: str) -> None:
         until(lambda: all((self.home / f"ready-{number}").exists() for number in numbers))
@@ -109,6 +121,26 @@ def test_a_signal_during_the_start_ends_every_process_too(instance: RunningInsta
     code, _, error = instance.end(number)
     assert (code, instance.left()) == (128 + number, [])
     assert "stopping" in error
+
+
+@pytest.mark.parametrize("scenario", ["starting", "grandchild"])
+def test_closing_the_terminal_ends_every_process(instance: RunningInstance, scenario: str) -> None:
+    terminal = instance.start_on_a_terminal(scenario)
+    instance.until_ready("0")
+    os.close(terminal)
+    instance.process.wait(15)
+    assert instance.left() == []
+
+
+def test_ctrl_c_ends_every_process_and_the_login_went_to_the_terminal(instance: RunningInstance) -> None:
+    terminal = instance.start_on_a_terminal("plain")
+    shown = b""
+    while b"Login" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    instance.process.wait(15)
+    assert (instance.process.returncode, instance.left()) == (0, [])
+    os.close(terminal)
 
 
 def test_processes_that_ignore_sigterm_are_killed(instance: RunningInstance) -> None:

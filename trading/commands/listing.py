@@ -47,7 +47,8 @@ def show(rows: Sequence[R], columns: Sequence[Column[R]], *, as_json: bool, none
     is_terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, highlight=False, width=None if is_terminal else _NO_TERMINAL_WIDTH)
     kept = list(columns)
-    while (table := _table(rows, kept)) and console.measure(table).maximum > console.width:
+    unbounded = console.options.update(width=_NO_TERMINAL_WIDTH)
+    while (table := _table(rows, kept)) and console.measure(table, options=unbounded).maximum > console.width:
         least = max(kept, key=lambda column: column.rank)
         if least.rank == 0:
             break

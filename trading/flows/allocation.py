@@ -7,6 +7,7 @@ from decimal import Decimal
 from trading.domain.ids import Run
 from trading.domain.ledger import HOUSE, transfer_transaction
 from trading.domain.money import ZERO, floor_to_step, plain
+from trading.domain.order import Side
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.flows.market_view import MarketView
 from trading.flows.risk_snapshot import account_equity
@@ -57,7 +58,8 @@ def _allocate_one(
     own = {key: amount for key, amount in balances.items() if key[0] == strategy.name}
     wanted = target - account_equity(own, view)
     source, destination = (HOUSE, strategy.name) if wanted > 0 else (strategy.name, HOUSE)
-    amount = floor_to_step(min(abs(wanted), balances.get((source, portfolio.currency), ZERO)), _CENT)
+    free = balances.get((source, portfolio.currency), ZERO) - _reserved(books, account, source, view)
+    amount = floor_to_step(min(abs(wanted), free), _CENT)
     if amount <= 0:
         return
     share = strategy.allocation if strategy.enabled else ZERO
@@ -72,3 +74,10 @@ def _allocate_one(
     )
     if books.entries.post(transaction, run):
         log_event(logger, "allocation_transferred", strategy=strategy.name, source=source, amount=plain(amount))
+
+
+def _reserved(books: Books, account: str, sub_account: str, view: MarketView) -> Decimal:
+    """Quote that buys on their way may still take, at their limit or the last price."""
+    buys = [o for o in books.orders.open(account) if o.intent.strategy == sub_account and o.intent.side is Side.BUY]
+    prices = [o.intent.limit_price or view.prices.get(o.intent.instrument, o.intent.reference_price) for o in buys]
+    return sum((o.signed_remainder * price for o, price in zip(buys, prices, strict=True)), ZERO)

@@ -6,27 +6,24 @@ from contextlib import contextmanager
 from typing import IO, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from trading.clock import Clock
 
 _STILL_S: Final = 30.0
+_GAUGE_WIDTH: Final = 30
 
 
-class _BarOfCounted(ProgressColumn):
-    """A bar for the steps that count something, nothing for the others."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bar = BarColumn(bar_width=30)
+class _Gauge(ProgressColumn):
+    """How far a step is that counts something; nothing for the others."""
 
     def render(self, task: Task) -> Text:
-        """The bar as text."""
+        """Filled and empty parts, and the count."""
         if not task.fields.get("counted") or not task.total:
             return Text("")
-        full = int(30 * min(1.0, task.completed / task.total))
-        return Text("━" * full + "╌" * (30 - full) + f" {task.completed:,.0f} of {task.total:,.0f}")
+        full = int(_GAUGE_WIDTH * min(1.0, task.completed / task.total))
+        return Text("━" * full + "╌" * (_GAUGE_WIDTH - full) + f" {task.completed:,.0f} of {task.total:,.0f}")
 
 
 class Screen:
@@ -52,7 +49,7 @@ class Screen:
             columns = (
                 SpinnerColumn(finished_text="[green]✓[/]"),
                 TextColumn("{task.description}"),
-                _BarOfCounted(),
+                _Gauge(),
                 TimeElapsedColumn(),
             )
             self._progress = Progress(*columns, console=self._console)

@@ -104,7 +104,7 @@ def secret(tmp_path: Path) -> Callable[[str, str], Path]:
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk that trades, whose ledger, market and venue are those of every command of this test."""
-    desk = Desk()
+    desk = Desk(volume=1_000_000.0)  # enough for every order to fill at once
 
     def from_env(environ: Mapping[str, str]) -> TradingManager:
         manager = TradingManager(TradingConfig.from_env(environ), clock=desk.clock, environ=environ)
