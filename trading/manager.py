@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from importlib.metadata import version
 from typing import Final
 
 import numpy as np
@@ -73,19 +74,23 @@ class TradingManager:
                 "no database is named: expected TRADING_DATABASE_URL or the secret database_url; `make run` starts an"
                 " embedded one, which `trading status` shows while it runs"
             )
-        return PostgresLedger(url.reveal())
+        return PostgresLedger(url.reveal(), code_version=version("airflow-crypto-trading"))
 
     @cached_property
     def market(self) -> CcxtExchange:
-        """Market data: in mode paper the real venue's, otherwise that of the venue that takes the orders."""
-        base_url = None if self.config.mode == "paper" else self.config.exchange_url
+        """Market data of the venue that takes the orders."""
+        self._require_finished_mode()
         return CcxtExchange(
-            self.config.venue, clock=self.clock, base_url=base_url, api_timeout_s=self.config.api_timeout_s
+            self.config.venue,
+            clock=self.clock,
+            base_url=self.config.exchange_url,
+            api_timeout_s=self.config.api_timeout_s,
         )
 
     @cached_property
     def venue(self) -> CcxtExchange:
         """The order desk. Only its address and credentials differ between modes."""
+        self._require_finished_mode()
         purpose = "paper" if self.config.mode in ("replay", "paper") else "trading"
         credentials = self.secrets.get_exchange_credentials(self.config.venue, purpose)
         return CcxtExchange(
@@ -97,6 +102,15 @@ class TradingManager:
             recv_window_ms=self.config.recv_window_ms,
             api_timeout_s=self.config.api_timeout_s,
         )
+
+    def _require_finished_mode(self) -> None:
+        """Refuse what is not built or certified yet, rather than do something like it."""
+        if self.config.mode in ("paper", "live"):
+            why = {"paper": "the paper exchange cannot follow live prices yet", "live": "no venue is certified yet"}
+            raise ConfigurationError(
+                f"TRADING_MODE={self.config.mode} is not there yet, since {why[self.config.mode]}: expected replay or"
+                " sandbox"
+            )
 
     @property
     def horizon(self) -> Horizon:

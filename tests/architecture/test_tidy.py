@@ -54,7 +54,9 @@ def test_functions_fit_a_screen() -> None:
     ordered = sorted(lengths.values())
     p95 = ordered[int(len(ordered) * 0.95)]
     modules = [path.read_text().count("\n") for path in FILES]
-    sys.stdout.write(f"functions: {len(ordered)}, p95 {p95}, longest {ordered[-1]}; modules: median {statistics.median(modules)}\n")
+    sys.stdout.write(
+        f"functions: {len(ordered)}, p95 {p95}, longest {ordered[-1]}; modules: median {statistics.median(modules)}\n"
+    )
     too_long = {name: length for name, length in lengths.items() if length > MOST_FUNCTION_LINES}
     assert not too_long
     assert p95 <= MOST_FUNCTION_P95

@@ -75,7 +75,11 @@ def _wait_for_database(home: Path, process: "subprocess.Popen[bytes]", environ: 
         if process.poll() is not None:
             raise RuntimeError(f"the instance ended with {process.returncode}")
         status = subprocess.run(
-            [sys.executable, "-m", "trading", "config", "database-url"], env=environ, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "trading", "config", "database-url"],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if status.returncode == 0 and (home / "run" / "state.json").exists():
             return status.stdout.strip()

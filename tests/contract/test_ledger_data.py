@@ -14,7 +14,8 @@ from trading.domain.decision import Decision, DecisionStatus, Recorded
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, to_ms
 from trading.errors import InvariantViolation
-from trading.ports.ledger import CandleChange, Ledger
+from trading.ports.candles import CandleChange
+from trading.ports.ledger import Ledger
 
 START = to_ms(T0)
 LATER = Run(run_id="ingest_candles__2", dag_id="ingest_candles")

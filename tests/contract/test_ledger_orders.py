@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.examples import ACCOUNT, MINUTE, ORDER_PATHS, RUN, T0, event, intent, submitting
+from tests.examples import ACCOUNT, BTC, MINUTE, ORDER_PATHS, RUN, T0, event, intent, submitting
 from trading.domain.ids import Run
 from trading.domain.order import (
     OPEN,
@@ -162,8 +162,8 @@ def test_nobody_is_nobody(opened: Ledger) -> None:
         assert books.orders.get("f" * 32) is None
         assert books.orders.events("f" * 32) == []
         assert books.orders.checks("f" * 32) == []
-        assert books.orders.by_venue_order_id(ACCOUNT, ["1"]) == {}
-        assert books.orders.by_venue_order_id(ACCOUNT, []) == {}
+        assert books.orders.by_venue_order_id(ACCOUNT, BTC.symbol, ["1"]) == {}
+        assert books.orders.by_venue_order_id(ACCOUNT, BTC.symbol, []) == {}
 
 
 def test_open_orders_are_those_not_terminal_in_the_order_of_planning(opened: Ledger) -> None:
@@ -192,7 +192,9 @@ def test_ours_are_found_by_the_venues_ids_within_the_account(opened: Ledger) -> 
             order = brought_to(books, S.SUBMITTING, intent(account=account, generation=generation))
             books.orders.append(order, event(order, S.ACCEPTED, venue_order_id=venue_order_id))
     with opened.transaction() as books:
-        found = books.orders.by_venue_order_id(ACCOUNT, ["b", "a", "c", "z"])
+        found = books.orders.by_venue_order_id(ACCOUNT, BTC.symbol, ["b", "a", "c", "z"])
+        # Venues number orders by instrument: the same number of another one is another order.
+        assert books.orders.by_venue_order_id(ACCOUNT, "DOGE/USDT", ["a", "b"]) == {}
     assert {name: order.intent.generation for name, order in found.items()} == {"a": 0, "b": 1}
 
 

@@ -198,7 +198,7 @@ def everything(books: Books, account: str) -> dict[str, object]:
         "generations": books.orders.generations(account, "sma", T0),
         "signed": books.orders.submitted_since(account, T0 + timedelta(seconds=3)),
         "recent": books.orders.recent(account, 3),
-        "by venue": books.orders.by_venue_order_id(account, ["a", "b", "v0", "v1", "z"]),
+        "by venue": books.orders.by_venue_order_id(account, BTC.symbol, ["a", "b", "v0", "v1", "z"]),
         "fills": books.fills.recent(account, 3),
         "newest fills": books.fills.newest_at(account),
         "positions": books.fills.positions(account),

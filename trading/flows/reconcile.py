@@ -141,15 +141,10 @@ class Reconcile:
         self, books: Books, seen: VenueLook, instruments: dict[str, Instrument], run: Run
     ) -> tuple[int, list[Discrepancy]]:
         """Each fill of ours once, with its ledger transaction; what no intent explains is found."""
-        by_venue_id = {
-            order.venue_order_id: client_order_id for client_order_id, order in seen.orders.items() if order is not None
-        }
-        unmapped = sorted({fill.venue_order_id for fill in seen.fills} - by_venue_id.keys())
-        known = books.orders.by_venue_order_id(self._account, unmapped)
-        by_venue_id |= {venue_id: order.client_order_id for venue_id, order in known.items()}
+        ours = self._ours(books, seen)
         posted, external, names = 0, [], dict[str, None]()
         for fill in seen.fills:
-            client_order_id = by_venue_id.get(fill.venue_order_id)
+            client_order_id = ours.get((fill.instrument, fill.venue_order_id))
             order = books.orders.get(client_order_id) if client_order_id else None
             if order is None:
                 external.append(fill)
@@ -158,6 +153,20 @@ class Reconcile:
             posted += post_fill(books, order, fill, instruments[fill.instrument], run)
         filled = [order for name in names if (order := books.orders.get(name)) is not None]
         return posted, external_fills(external, seen.at) + overfills(filled, seen.at)
+
+    def _ours(self, books: Books, seen: VenueLook) -> dict[tuple[str, str], str]:
+        """Our name for each venue order with fills, by (instrument, venue order id); what is not ours is left out."""
+        ours = {
+            (order.instrument, order.venue_order_id): client_order_id
+            for client_order_id, order in seen.orders.items()
+            if order is not None
+        }
+        filled = {(fill.instrument, fill.venue_order_id) for fill in seen.fills} - ours.keys()
+        for instrument in sorted({symbol for symbol, _ in filled}):
+            ids = sorted(venue_id for symbol, venue_id in filled if symbol == instrument)
+            for venue_id, order in books.orders.by_venue_order_id(self._account, instrument, ids).items():
+                ours[instrument, venue_id] = order.client_order_id
+        return ours
 
     def _settle_orders(self, books: Books, seen: VenueLook, run: Run) -> tuple[int, list[Discrepancy]]:
         """Append what the evidence shows; orders that moved meanwhile are judged as they stand now."""

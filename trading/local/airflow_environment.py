@@ -9,6 +9,8 @@ from typing import Final
 #: Airflow's own keys: each is asked of the secrets backend under the name on the right.
 _SECRET_OPTIONS: Final = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET": "sql_alchemy_conn",
+    # Left out, Airflow would derive an address for asyncpg; psycopg serves both.
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC_SECRET": "sql_alchemy_conn_async",
     "AIRFLOW__CORE__FERNET_KEY_SECRET": "fernet_key",
     "AIRFLOW__API__SECRET_KEY_SECRET": "secret_key",
     "AIRFLOW__API_AUTH__JWT_SECRET_SECRET": "jwt_secret",

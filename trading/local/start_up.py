@@ -20,6 +20,7 @@ from trading.local.embedded_postgres import EmbeddedPostgres
 from trading.local.first_cycle import Cycle
 from trading.local.pipeline import Pipeline, PipelineFactory
 from trading.local.process_environment import airflow_process_environment, base_environment
+from trading.local.replay_end import ReplayEnd
 from trading.local.screen import Screen
 from trading.local.supervisor import Component, ComponentFailed, Supervisor, write_private
 
@@ -174,6 +175,8 @@ class StartUp:
             write_private(folder / "accounts.json", json.dumps([account]))
             self._supervisor.start(self._exchange(str(folder / "book.sqlite"), str(folder / "accounts.json")))
             self._wait_for_exchange()
+            if config.mode == "replay":
+                ReplayEnd(config.home).remember(f"http://127.0.0.1:{config.exchange_port}")
 
     def _exchange(self, state: str, accounts: str) -> Component:
         port = str(self._config.exchange_port)

@@ -9,12 +9,13 @@ from typing import IO, Final
 
 from trading.clock import Clock
 from trading.config.settings import TradingConfig
-from trading.errors import TradingError
+from trading.errors import ConfigurationError, TradingError
 from trading.local.embedded_postgres import EmbeddedPostgres
 from trading.local.home import Home, RunState
 from trading.local.pipeline import PipelineFactory
 from trading.local.ports import require_free
 from trading.local.processes import created_at_s
+from trading.local.replay_end import ReplayEnd
 from trading.local.screen import Screen
 from trading.local.start_up import UI_USER, Started, StartUp
 from trading.local.stop_signal import StopSignal
@@ -49,6 +50,7 @@ class Instance:
         self._postgres = EmbeddedPostgres(home=config.home, clock=clock)
         self._environ = environ
         self._shown = False
+        self._replay_end = ReplayEnd(config.home)
         self._pipeline_factory = pipeline_factory
 
     def run(self, *, once: bool) -> int:
@@ -57,9 +59,13 @@ class Instance:
         self._home.prepare()
         self._home.acquire()
         try:
-            supervisor = Supervisor(home=self._config.home, clock=self._clock, report=self._screen.line)
-            self._clear_the_way(supervisor)
-            return self._live(supervisor, once=once)
+            while True:
+                supervisor = Supervisor(home=self._config.home, clock=self._clock, report=self._screen.line)
+                self._clear_the_way(supervisor)
+                self._begin_over_where_the_replay_ended()
+                code = self._live(supervisor, once=once)
+                if once or self._stop.number is not None or not self._replay_has_ended():
+                    return code
         finally:
             self._home.release()
 
@@ -77,6 +83,24 @@ class Instance:
                 f"{self._config.home} are made readable for it"
             )
         self._write_state("starting")
+
+    def _replay_has_ended(self) -> bool:
+        return self._config.mode == "replay" and self._replay_end.has_ended(self._clock.now())
+
+    def _begin_over_where_the_replay_ended(self) -> None:
+        """The past is kept aside; what follows is a first start."""
+        if not self._replay_has_ended():
+            return
+        if not self._embedded:
+            raise ConfigurationError(
+                f"the replay's candles ended at {self._replay_end.ends_at()}: expected a fresh database in"
+                " TRADING_DATABASE_URL (and then `make reset`), since a new replay has another past"
+            )
+        folder = self._replay_end.put_aside(self._clock.now())
+        self._screen.line(
+            f"! the replay's candles had ended: it starts over with a fresh account; the past is in {folder}"
+        )
+        self._shown = False
 
     def _live(self, supervisor: Supervisor, *, once: bool) -> int:
         start_up = StartUp(
@@ -115,6 +139,9 @@ class Instance:
                     return
                 self._write_state("running")
                 self._shown = True
+            elif self._shown and self._replay_has_ended():
+                self._screen.line("! the replay's candles have ended")
+                break
             elif self._shown and self._embedded:
                 self._keep_postgres()
         self._screen.end()

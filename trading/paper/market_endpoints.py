@@ -10,7 +10,7 @@ from trading.domain.market import TIMEFRAMES
 from trading.domain.matching import taker_capacity, taker_price
 from trading.domain.money import EXACT, ONE, ZERO, quantise
 from trading.domain.order import Side
-from trading.paper.replay import Kline, Market
+from trading.paper.replay import Market, MarketCandle
 from trading.paper.venue import Call, Endpoint
 from trading.paper.wire import Params, Refusal, digits
 
@@ -66,7 +66,7 @@ def exchange_info(call: Call) -> Any:
     }
 
 
-def klines(call: Call) -> Any:
+def candles(call: Call) -> Any:
     """Candles, the one in progress among them: it shows its open only until it closes."""
     params = call.params
     market = call.venue.engine.market(params.text("symbol"))
@@ -78,21 +78,21 @@ def klines(call: Call) -> Any:
     params.done()
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         return []
-    found = market.klines(interval, call.now_ms, start_ms=start_ms, end_ms=end_ms, limit=limit)
-    return [_kline(kline) for kline in found]
+    found = market.candles(interval, call.now_ms, start_ms=start_ms, end_ms=end_ms, limit=limit)
+    return [_wire_candle(candle) for candle in found]
 
 
-def _kline(kline: Kline) -> list[Any]:
+def _wire_candle(candle: MarketCandle) -> list[Any]:
     # Who took, and in how many trades, is not in the files: nobody, in none.
     return [
-        kline.open_ms,
-        digits(kline.open),
-        digits(kline.high),
-        digits(kline.low),
-        digits(kline.close),
-        digits(kline.volume),
-        kline.close_ms,
-        digits(quantise(kline.quote_volume, 8)),
+        candle.open_ms,
+        digits(candle.open),
+        digits(candle.high),
+        digits(candle.low),
+        digits(candle.close),
+        digits(candle.volume),
+        candle.close_ms,
+        digits(quantise(candle.quote_volume, 8)),
         0,
         _NOTHING,
         _NOTHING,
@@ -172,10 +172,10 @@ def _top(call: Call, symbol: str, market: Market) -> tuple[Decimal, Decimal, Dec
 
 
 def _ticker(call: Call, symbol: str, market: Market) -> dict[str, Any]:
-    day = market.klines(market.timeframe, call.now_ms, limit=_DAY_MS // market.timeframe_ms)
+    day = market.candles(market.timeframe, call.now_ms, limit=_DAY_MS // market.timeframe_ms)
     first, last = (day[0].open, day[-1].close) if day else (market.last_price(call.now_ms),) * 2
-    volume = sum((kline.volume for kline in day), ZERO)
-    quote_volume = sum((kline.quote_volume for kline in day), ZERO)
+    volume = sum((candle.volume for candle in day), ZERO)
+    quote_volume = sum((candle.quote_volume for candle in day), ZERO)
     with localcontext(EXACT):
         average = quote_volume / volume if volume else last
         percent = (last - first) / first * 100
@@ -189,8 +189,8 @@ def _ticker(call: Call, symbol: str, market: Market) -> dict[str, Any]:
         "lastQty": digits(ZERO),
         **_best(call, symbol, market),
         "openPrice": digits(first),
-        "highPrice": digits(max((kline.high for kline in day), default=last)),
-        "lowPrice": digits(min((kline.low for kline in day), default=last)),
+        "highPrice": digits(max((candle.high for candle in day), default=last)),
+        "lowPrice": digits(min((candle.low for candle in day), default=last)),
         "volume": digits(volume),
         "quoteVolume": digits(quantise(quote_volume, 8)),
         "openTime": call.now_ms - _DAY_MS,
@@ -237,7 +237,7 @@ ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
     ("GET", "/api/v3/ping"): Endpoint(answer=ping, weight=_weighs(1)),
     ("GET", "/api/v3/time"): Endpoint(answer=server_time, weight=_weighs(1)),
     ("GET", "/api/v3/exchangeInfo"): Endpoint(answer=exchange_info, weight=_weighs(20)),
-    ("GET", "/api/v3/klines"): Endpoint(answer=klines, weight=_weighs(2)),
+    ("GET", "/api/v3/klines"): Endpoint(answer=candles, weight=_weighs(2)),
     ("GET", "/api/v3/depth"): Endpoint(answer=depth, weight=_depth_weight),
     ("GET", "/api/v3/ticker/24hr"): Endpoint(answer=ticker_24hr, weight=_by_symbol(2, 80)),
     ("GET", "/api/v3/ticker/price"): Endpoint(answer=ticker_price, weight=_by_symbol(2, 4)),

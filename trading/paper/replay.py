@@ -50,7 +50,7 @@ class Quote:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kline:
+class MarketCandle:
     """One candle of any interval as the venue shows it. `quote_volume` is volume times close, summed over its parts."""
 
     open_ms: int
@@ -114,9 +114,9 @@ class Market:
         with localcontext(EXACT):
             return sum((candle.close * candle.volume for candle in candles), ZERO) / volume
 
-    def klines(
+    def candles(
         self, interval: str, now_ms: int, *, start_ms: int | None = None, end_ms: int | None = None, limit: int = 500
-    ) -> list[Kline]:
+    ) -> list[MarketCandle]:
         """Candles of `interval` with start_ms <= open <= end_ms: the oldest from a start, or the newest without one."""
         step_ms = TIMEFRAMES[interval] * 1000
         until_ms = now_ms if end_ms is None else min(now_ms, end_ms)
@@ -125,22 +125,22 @@ class Market:
         visible = range(0 if last is None else min(stop, last + 1))
         if start_ms is None:
             groups = _grouped(reversed(visible), self, step_ms)
-            return [self._kline(rows[::-1], step_ms, now_ms) for rows in islice(groups, limit)][::-1]
+            return [self._aggregated(rows[::-1], step_ms, now_ms) for rows in islice(groups, limit)][::-1]
         first = self._first_row_from(-(-start_ms // step_ms) * step_ms)
         groups = _grouped(visible[first:], self, step_ms)
-        return [self._kline(rows, step_ms, now_ms) for rows in islice(groups, limit)]
+        return [self._aggregated(rows, step_ms, now_ms) for rows in islice(groups, limit)]
 
     def bucket_ms(self, row: int, step_ms: int) -> int:
         """The open of the interval that a row falls into."""
         return self._open_ms(row) // step_ms * step_ms
 
-    def _kline(self, rows: list[int], step_ms: int, now_ms: int) -> Kline:
+    def _aggregated(self, rows: list[int], step_ms: int, now_ms: int) -> MarketCandle:
         candles = [self._visible(row, now_ms) for row in rows]
         opened = self.bucket_ms(rows[0], step_ms)
         with localcontext(EXACT):
             quote_volume = sum((candle.volume * candle.close for candle in candles), ZERO)
             volume = sum((candle.volume for candle in candles), ZERO)
-        return Kline(
+        return MarketCandle(
             open_ms=opened,
             close_ms=opened + step_ms - 1,
             open=candles[0].open,

@@ -11,16 +11,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from trading.domain.candles import RejectedCandle
 from trading.domain.decision import Decision, Recorded
 from trading.domain.ids import Run
 from trading.domain.ledger import Fill, LedgerTransaction
-from trading.domain.market import CandleSeries, Instrument, Panel
 from trading.domain.order import Order, OrderEvent, OrderIntent
 from trading.domain.planning import PlanLine
 from trading.domain.position import Position
 from trading.domain.reconciliation import Discrepancy, ReconciliationResult
 from trading.domain.risk import CheckedOrder
+from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.control import ControlStore
 
 
@@ -37,14 +36,6 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CandleChange:
-    """What an upsert did, in rows."""
-
-    inserted: int
-    revised: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """A run as stored. `counts` are whole numbers by name; `outcome` is running, done, skipped or failed."""
 
@@ -55,44 +46,6 @@ class RunRecord:
     outcome: str
     message: str
     counts: Mapping[str, int]
-
-
-class InstrumentStore(Protocol):
-    """Instruments with their filters; a change is a new version, the old one keeps its dates."""
-
-    def save(self, instruments: Sequence[Instrument], *, at: datetime, run: Run) -> int:
-        """Store what changed; the number of new versions."""
-        ...
-
-    def all(self) -> dict[str, Instrument]:
-        """The version valid now, by symbol."""
-        ...
-
-
-class CandleStore(Protocol):
-    """Closed candles, float64, keyed (instrument, timeframe, open_time)."""
-
-    def newest_open_ms(self, instruments: Sequence[str], timeframe: str) -> dict[str, int]:
-        """The newest stored open by instrument; those without candles are left out."""
-        ...
-
-    def upsert(self, instrument: str, timeframe: str, series: CandleSeries, *, at: datetime, run: Run) -> CandleChange:
-        """Insert new candles, restate changed ones, leave equal ones alone."""
-        ...
-
-    def quarantine(
-        self, instrument: str, timeframe: str, candles: Sequence[RejectedCandle], *, at: datetime, run: Run
-    ) -> None:
-        """Keep what was refused, once each."""
-        ...
-
-    def panel(self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int) -> Panel:
-        """The `candles` grid rows ending at `until` (the last one closes at it or before); NaN where none is stored."""
-        ...
-
-    def count(self) -> int:
-        """How many candles there are."""
-        ...
 
 
 class DecisionStore(Protocol):
@@ -129,8 +82,8 @@ class OrderStore(Protocol):
         """The order, folded."""
         ...
 
-    def by_venue_order_id(self, account: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
-        """Ours among these venue order ids."""
+    def by_venue_order_id(self, account: str, instrument: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
+        """Ours among these venue order ids, which venues number by instrument."""
         ...
 
     def open(self, account: str) -> list[Order]:

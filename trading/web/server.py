@@ -37,7 +37,7 @@ class RequestIDMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                others = [pair for pair in message.get("headers", ()) if pair[0].lower() != _HEADER]
+                others = [header for header in message.get("headers", ()) if header[0].lower() != _HEADER]
                 message = {**message, "headers": [*others, (_HEADER, request_id.encode())]}
             await send(message)
 

@@ -41,7 +41,7 @@ def test_an_unknown_timeframe(trading: Trading) -> None:
     ],
 )
 def test_a_wrong_value_in_the_portfolio(
-    trading: Trading, desk: Desk, tmp_path: Path, old: str, new: str, parts: tuple[str, ...]
+    *, trading: Trading, desk: Desk, tmp_path: Path, old: str, new: str, parts: tuple[str, ...]
 ) -> None:
     """The file, the table, the value and what is allowed."""
     file = tmp_path / "portfolio.toml"

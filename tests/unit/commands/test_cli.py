@@ -38,7 +38,7 @@ def in_fresh_process(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_the_entrance_is_light(option: str) -> None:
-    """Help and version import nothing heavy; the processor time of the best of three is printed and bounded."""
+    """Help and version import nothing heavy; and the best of three stays within its processor time."""
     seconds = []
     for _ in range(3):
         run = [sys.executable, "-c", PROBE, option]
@@ -47,8 +47,7 @@ def test_the_entrance_is_light(option: str) -> None:
         assert code == 0
         assert not set(modules) & set(HEAVY)
         seconds.append(used_s)
-    print(f"trading {option}: {min(seconds):.2f} s of CPU")
-    assert min(seconds) < 0.8
+    assert min(seconds) < 0.8, seconds  # 0.35 s on a quiet machine
 
 
 def test_the_list_says_what_each_command_says_of_itself() -> None:

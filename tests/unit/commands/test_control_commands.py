@@ -46,9 +46,7 @@ def test_a_halt_stands_until_a_token_ends_it(trading: Trading, desk: Desk, key: 
     assert (newest["kind"], newest["author"], newest["reason"]) == ("halt_released", "ada", "books checked")
 
 
-def test_a_token_from_standard_input(
-    trading: Trading, desk: Desk, key: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_from_standard_input(trading: Trading, desk: Desk, key: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(signed(trading, halted(trading))))
     assert trading("killswitch", "resume").code == 0
     assert desk.halts() == ()

@@ -128,6 +128,7 @@ def no_log_folder(_: Desk, __: pytest.MonkeyPatch, folder: Path) -> None:
     ],
 )
 def test_each_harm_is_found_and_named(
+    *,
     trading: Trading,
     healthy: Desk,
     monkeypatch: pytest.MonkeyPatch,

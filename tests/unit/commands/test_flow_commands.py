@@ -94,16 +94,21 @@ def test_placing_nothing_points_to_why(trading: Trading, desk: Desk) -> None:
 def test_a_window_of_one_instrument(trading: Trading, desk: Desk) -> None:
     """--since, --until and --instrument bound what is read; times without an offset are UTC."""
     said = trading(
-        "ingest", "--instrument", "BTC/USDT", "--since", "2026-03-02T11:40", "--until", "2026-03-02T13:45+02:00", "--json"
+        "ingest",
+        "--instrument",
+        "BTC/USDT",
+        "--since",
+        "2026-03-02T11:40",
+        "--until",
+        "2026-03-02T13:45+02:00",
+        "--json",
     )
     assert json.loads(said.out)["candles"] == 5
     newest = desk.read(lambda books: books.runs.recent("ingest", 1))[0]
     assert newest.counts["candles"] == 5
 
 
-def test_an_account_that_was_never_opened(
-    trading: Trading, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_account_that_was_never_opened(trading: Trading, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADING_ACCOUNT", "elsewhere")
     said = trading("reconcile")
     assert said.code == 78

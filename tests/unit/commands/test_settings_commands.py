@@ -81,7 +81,7 @@ def test_a_listing_never_shows_content(trading: Trading, secret: Write) -> None:
     ],
 )
 def test_a_bad_secret_fails_the_check(
-    trading: Trading, secret: Write, name: str, content: str, mode: int, problem: str
+    *, trading: Trading, secret: Write, name: str, content: str, mode: int, problem: str
 ) -> None:
     """Named, with what is wrong, with a code of its own, and without its content."""
     for each in NEEDED:
@@ -104,9 +104,7 @@ def test_every_missing_secret_is_named(trading: Trading, monkeypatch: pytest.Mon
     assert "paper_api_key" not in said.out + said.err
 
 
-def test_a_secret_from_the_environment_names_its_variable(
-    trading: Trading, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_from_the_environment_names_its_variable(trading: Trading, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAPER_API_KEY", "d4nger" * 8)
     row = rows(trading, "secrets", "status")["paper_api_key"]
     assert row["source"] == "environment PAPER_API_KEY"
@@ -114,7 +112,7 @@ def test_a_secret_from_the_environment_names_its_variable(
 
 
 def test_airflow_becomes_airflow(trading: Trading, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process is replaced by Airflow's own command line, with this instance's environment and no other Airflow's."""
+    """The process becomes Airflow's own command line, with this instance's environment and no other Airflow's."""
     called: list[tuple[str, list[str], dict[str, str]]] = []
     monkeypatch.setattr(os, "execve", lambda *arguments: called.append(arguments))
     monkeypatch.setenv("TRADING_DATABASE_URL", "postgresql://ada@127.0.0.1:1/books")

@@ -11,7 +11,7 @@ from trading.domain.matching import MatchingRules
 from trading.domain.venue_filters import VenueRules
 from trading.errors import ConfigurationError
 from trading.paper.candle_files import read_candle_file
-from trading.paper.replay import WEEK_MS, Kline, Market, replay_shift_weeks
+from trading.paper.replay import WEEK_MS, MarketCandle, Market, replay_shift_weeks
 
 D = Decimal
 DAY_MS = 86_400_000
@@ -39,14 +39,14 @@ def at(minute: float) -> int:
     return int(WEEK_MS + HOUR_MS + minute * 60_000)
 
 
-def shape(kline: Kline) -> tuple[float, ...]:
-    return tuple(float(value) for value in (kline.open, kline.high, kline.low, kline.close, kline.volume))
+def shape(candle: MarketCandle) -> tuple[float, ...]:
+    return tuple(float(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume))
 
 
 def test_the_candle_in_progress_shows_its_open_only_until_the_instant_it_closes(market: Market) -> None:
-    (before,) = market.klines("1m", at(1) - 1, limit=1)
+    (before,) = market.candles("1m", at(1) - 1, limit=1)
     assert (before.open_ms, shape(before)) == (at(0), (10, 10, 10, 10, 0))
-    closed, opened = market.klines("1m", at(1))
+    closed, opened = market.candles("1m", at(1))
     assert shape(closed) == (10, 12, 9, 11, 5)
     assert shape(opened) == (11, 11, 11, 11, 0)
 
@@ -60,16 +60,16 @@ def test_nothing_that_is_shown_changes_when_the_future_does(market: Market, tmp_
     changed = Market(read_candle_file(path), market.venue_rules, market.matching_rules, WEEK_MS)
     now_ms = at(1.9)
     for interval in ("1m", "5m", "1h"):
-        assert market.klines(interval, now_ms) == changed.klines(interval, now_ms)
+        assert market.candles(interval, now_ms) == changed.candles(interval, now_ms)
     assert market.quote(now_ms) == changed.quote(now_ms)
     assert market.last_price(now_ms) == changed.last_price(now_ms)
 
 
 def test_coarser_candles_are_aggregated_from_the_minutes_that_are_known(market: Market) -> None:
-    (five,) = market.klines("5m", at(2.5), limit=1)
+    (five,) = market.candles("5m", at(2.5), limit=1)
     # minutes 0 and 1 are closed, minute 2 shows its open of 9
     assert (five.open_ms, five.close_ms, shape(five)) == (at(0), at(5) - 1, (10, 12, 8, 9, 8))
-    first, second = market.klines("5m", at(7))
+    first, second = market.candles("5m", at(7))
     assert shape(first) == (10, 12, 8, 10, 10)
     assert shape(second) == (10, 20, 10, 15, 1)
 
@@ -77,7 +77,7 @@ def test_coarser_candles_are_aggregated_from_the_minutes_that_are_known(market: 
 def test_a_gap_has_no_candle_no_quote_and_the_last_close_as_price(market: Market) -> None:
     assert market.quote(at(3.5)) is None
     assert market.last_price(at(3.5)) == D(10)
-    assert [kline.open_ms for kline in market.klines("1m", at(9))] == [at(minute) for minute in (0, 1, 2, 5)]
+    assert [candle.open_ms for candle in market.candles("1m", at(9))] == [at(minute) for minute in (0, 1, 2, 5)]
 
 
 def test_the_volume_before_the_candle_in_progress_is_none_after_a_gap(market: Market) -> None:
@@ -91,7 +91,7 @@ def test_the_volume_before_the_candle_in_progress_is_none_after_a_gap(market: Ma
 
 def test_windows_select_by_open_time_as_the_real_venue_does(market: Market) -> None:
     def opens(**window: int) -> list[int]:
-        return [(kline.open_ms - at(0)) // 60_000 for kline in market.klines("1m", at(9), **window)]
+        return [(candle.open_ms - at(0)) // 60_000 for candle in market.candles("1m", at(9), **window)]
 
     assert opens(start_ms=at(1)) == [1, 2, 5]
     assert opens(start_ms=at(1) + 1) == [2, 5]
@@ -101,7 +101,7 @@ def test_windows_select_by_open_time_as_the_real_venue_does(market: Market) -> N
     assert opens(start_ms=at(1), end_ms=at(5) - 1) == [1, 2]
     assert opens(start_ms=at(3), limit=1) == [5]  # a page after a gap jumps forward
     assert opens(start_ms=at(10)) == []
-    assert market.klines("1m", at(-1)) == []
+    assert market.candles("1m", at(-1)) == []
 
 
 def test_the_average_price_weighs_closes_by_volume(market: Market) -> None:

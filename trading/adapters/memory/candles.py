@@ -12,7 +12,7 @@ from trading.domain.candles import RejectedCandle
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, Panel, floor_to_timeframe, timeframe_s, to_ms
 from trading.errors import InvariantViolation
-from trading.ports.ledger import CandleChange
+from trading.ports.candles import CandleChange
 
 _Values = tuple[float, float, float, float, float]
 _Key = tuple[str, str]

@@ -97,13 +97,14 @@ class MemoryOrders:
         """The order, folded."""
         return self._orders.get(client_order_id)
 
-    def by_venue_order_id(self, account: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
+    def by_venue_order_id(self, account: str, instrument: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
         """Ours among these venue order ids."""
         found = {}
         for venue_order_id in venue_order_ids:
-            mine = self._by_venue_id.get((account, venue_order_id))
-            if mine:
-                found[venue_order_id] = self._orders[mine[-1]]
+            named = [self._orders[mine] for mine in self._by_venue_id.get((account, venue_order_id), ())]
+            ours = [order for order in named if order.intent.instrument == instrument]
+            if ours:
+                found[venue_order_id] = ours[-1]
         return found
 
     def open(self, account: str) -> list[Order]:

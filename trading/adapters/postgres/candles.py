@@ -10,7 +10,7 @@ from trading.adapters.postgres.connection import Session
 from trading.domain.candles import RejectedCandle
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, Panel, floor_to_timeframe, from_ms, timeframe_s, to_ms
-from trading.ports.ledger import CandleChange
+from trading.ports.candles import CandleChange
 
 #: Rows that one statement writes: bounds its memory, at 48 bytes a candle on the wire.
 _CHUNK: Final = 10_000

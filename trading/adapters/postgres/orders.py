@@ -66,9 +66,9 @@ class PostgresOrders:
         row = self._session.one("get_order", {"client_order_id": client_order_id})
         return None if row is None else _order(row)
 
-    def by_venue_order_id(self, account: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
+    def by_venue_order_id(self, account: str, instrument: str, venue_order_ids: Sequence[str]) -> dict[str, Order]:
         """Ours among these venue order ids."""
-        wanted = {"account": account, "venue_order_ids": list(venue_order_ids)}
+        wanted = {"account": account, "instrument": instrument, "venue_order_ids": list(venue_order_ids)}
         return {row["known_as"]: _order(row) for row in self._session.all("orders_by_venue_order", wanted)}
 
     def open(self, account: str) -> list[Order]:

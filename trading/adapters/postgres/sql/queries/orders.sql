@@ -38,14 +38,16 @@ SELECT *
  WHERE client_order_id = %(client_order_id)s;
 
 -- orders_by_venue_order --
--- Ours among these venue order ids; of two orders that share one, the one that learned it last.
+-- Ours among these venue order ids of one instrument; of two orders that share one, the one that learned it last.
 SELECT known.known_as, order_current.*
   FROM (
-    SELECT DISTINCT ON (venue_order_id) venue_order_id AS known_as, client_order_id
-      FROM trading.order_event
-     WHERE account = %(account)s
-       AND venue_order_id = ANY (%(venue_order_ids)s)
-     ORDER BY venue_order_id, chain_sequence DESC
+    SELECT DISTINCT ON (event.venue_order_id) event.venue_order_id AS known_as, event.client_order_id
+      FROM trading.order_event AS event
+      JOIN trading.order_intent AS intent USING (client_order_id)
+     WHERE event.account = %(account)s
+       AND intent.instrument = %(instrument)s
+       AND event.venue_order_id = ANY (%(venue_order_ids)s)
+     ORDER BY event.venue_order_id, event.chain_sequence DESC
   ) AS known
   JOIN trading.order_current USING (client_order_id);
 
