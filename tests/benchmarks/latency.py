@@ -1,7 +1,7 @@
 """From a candle's close to the venue's acknowledgement, through a real Airflow, with the other minute DAGs running.
 
-Runs a whole instance in a folder of its own, with a portfolio that trades at every candle, for TRADING_BENCH_CANDLES
-candles (65), and reads the times from the ledger: the close is the order's as_of, the acknowledgement its accepted event.
+Runs a whole instance in a folder of its own, with a portfolio that trades at every candle, for BENCH_CANDLES candles
+(65), and reads the times from the ledger: the close is the order's as_of, the acknowledgement its accepted event.
 """
 
 import os
@@ -19,6 +19,8 @@ import psycopg
 
 from tests.benchmarks.figure import Figure
 from tests.free_ports import free_port
+from trading.local.home import Home
+from trading.local.instance_environment import environ_of_instance
 
 ROOT = Path(__file__).parents[2]
 PORTFOLIO = ROOT / "tests" / "benchmarks" / "every_candle.toml"
@@ -38,7 +40,7 @@ def latency() -> Iterator[Figure]:
     """p50 and p95 of the first acknowledged order of each candle, in seconds."""
     candles = int(os.environ.get("BENCH_CANDLES", "65"))
     with tempfile.TemporaryDirectory(prefix="latency-") as folder:
-        os.chmod(folder, 0o755)  # noqa: S103 - as root, PostgreSQL runs as another user and must get through
+        os.chmod(folder, 0o755)  # noqa: S103 - as root, PostgreSQL runs as another user
         with running_instance(Path(folder) / "home") as url:
             time.sleep(candles * 60)
             with psycopg.connect(url) as connection:
@@ -70,18 +72,12 @@ def running_instance(home: Path) -> Iterator[str]:
 
 
 def _wait_for_database(home: Path, process: "subprocess.Popen[bytes]", environ: dict[str, str]) -> str:
-    """The URL once `trading status` says that the instance runs."""
+    """The URL once the instance says that it runs."""
     for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError(f"the instance ended with {process.returncode}")
-        status = subprocess.run(
-            [sys.executable, "-m", "trading", "config", "database-url"],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if status.returncode == 0 and (home / "run" / "state.json").exists():
-            return status.stdout.strip()
+        state = Home(home).state()
+        if state is not None and state.phase == "running":
+            return environ_of_instance(environ)["TRADING_DATABASE_URL"]
         time.sleep(1)
     raise RuntimeError("the instance did not start within 300 s")

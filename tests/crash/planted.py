@@ -105,7 +105,7 @@ def judges_silence_by_a_later_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         trading.flows.reconcile,
         "look",
-        lambda venue, clock, *rest, **more: replace(see(venue, clock, *rest, **more), at=clock.now()),
+        lambda *args, **more: (answer := see(*args, **more)) and replace(answer, at=answer.until),
     )
 
 

@@ -19,3 +19,11 @@ def home_of_pipeline() -> Iterator[RunningPipeline]:
 def pipeline(home_of_pipeline: RunningPipeline) -> RunningPipeline:
     """The instance, running."""
     return home_of_pipeline.ensure_running()
+
+
+@pytest.fixture
+def home_of_other() -> Iterator[RunningPipeline]:
+    """A home of its own, for what must not touch the shared one."""
+    other = RunningPipeline()
+    yield other
+    other.remove()

@@ -19,6 +19,7 @@ import psycopg
 
 from tests.e2e import two_books
 from tests.e2e.airflow_rest import AirflowRest
+from tests.e2e.terminal import Terminal
 from tests.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -68,13 +69,24 @@ class RunningPipeline:
             self._rest = AirflowRest(f"http://127.0.0.1:{self.environ['TRADING_UI_PORT']}", self.password)
         return self._rest
 
-    def start(self) -> None:
-        """Begin; `until_running` waits."""
+    def start(self, words: list[str] | None = None) -> None:
+        """Begin, off any terminal; `ensure_running` waits."""
         self._rest = None
         with self.person.open("wb") as stderr:
             self.process = subprocess.Popen(
-                command("up"), env=self.environ, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+                words or command("up"), env=self.environ, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
             )
+
+    def start_in(self, terminal: Terminal) -> None:
+        """Begin, as a person does."""
+        self._rest = None
+        self.process = terminal.run(command("up"), self.environ)
+
+    def ensure_stopped(self) -> "RunningPipeline":
+        """Nothing runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        return self
 
     def ensure_running(self) -> "RunningPipeline":
         """Running, with its first cycle done."""
@@ -100,13 +112,21 @@ class RunningPipeline:
         return {name: pid for name, pid, _ in records}
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal to the supervisor; its exit code, once nothing that it started lives any more."""
+        """Send a signal to the supervisor, and see everything end."""
         self.process.send_signal(number)
+        return self.end_in_time()
+
+    def end_in_time(self) -> int:
+        """The exit code of an instance that was asked to stop; all that it started must be gone in time."""
         deadline = time.monotonic() + STOP_S
-        code = self.process.wait(STOP_S)
+        try:
+            code = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            code = None
         while (left := self.alive()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert not left, f"alive {STOP_S} s after signal {number}: {left}"
+        assert not left, f"alive after {STOP_S} s: {left}\n{self.tail()}"
+        assert code is not None
         return code
 
     def alive(self) -> list[str]:

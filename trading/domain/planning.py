@@ -195,6 +195,8 @@ class _Sizing:
 
     def _why_not(self, line: PlanLine, quantity: Decimal, equity: Decimal) -> str:
         """Why nothing is sent; empty where something is."""
+        if equity <= 0:
+            return "no equity yet: the share of the account is allocated after its first reconciliation"
         served = self._served(line.instrument)
         refused = next((order for order in served if order.state in _FINAL_NO), None)
         if refused is not None:

@@ -30,11 +30,14 @@ class Discrepancy:
     first_seen_at: datetime
     confirmed: bool = False
 
-    def since(self, before: "Discrepancy | None", lag: timedelta) -> "Discrepancy":
-        """The same finding, dated from when it was first seen; confirmed once it is older than the visibility lag."""
+    def since(self, before: "Discrepancy | None", lag: timedelta, *, at: datetime) -> "Discrepancy":
+        """The same finding, dated from when it was first seen; confirmed once it is older than the visibility lag.
+
+        `at` is when the look that found it again began: how long its findings waited to be judged ages nothing.
+        """
         if before is None:
             return self
-        aged = self.first_seen_at - before.first_seen_at > lag
+        aged = at - before.first_seen_at > lag
         return replace(self, first_seen_at=before.first_seen_at, confirmed=before.confirmed or aged)
 
 

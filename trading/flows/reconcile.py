@@ -85,16 +85,24 @@ class Reconcile:
         return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile(run))
 
     def _reconcile(self, run: Run) -> ReconcileReport:
+        at = self._clock.now()
         with self._ledger.transaction() as books:
             gathered = self._gather(books)
-        seen = look(self._venue, self._clock, gathered.asked, gathered.fills_since, skew_s=self._horizon.clock_skew_s)
+        seen = look(
+            self._venue,
+            self._clock,
+            gathered.asked,
+            gathered.fills_since,
+            at=at,
+            skew_s=self._horizon.clock_skew_s,
+        )
         with self._ledger.transaction() as books:
             books.accounts.lock(self._account)
             moved = _totals(books, self._account) != gathered.totals
             self._open_balance(books, seen, run)
             fills, found = self._post_fills(books, seen, gathered.instruments, run)
             resolved, late = self._settle_orders(books, seen, run)
-            found += late + external_orders(books, seen.open_orders, seen.at)
+            found += late + external_orders(books, seen.open_orders, seen.until)
             result = self._compare(books, seen, found, gathered.instruments, moved=moved)
             books.reconciliations.record(self._account, result, run)
             self._halt_on_confirmed(books, result, run)
@@ -152,7 +160,7 @@ class Reconcile:
             names[order.client_order_id] = None
             posted += post_fill(books, order, fill, instruments[fill.instrument], run)
         filled = [order for name in names if (order := books.orders.get(name)) is not None]
-        return posted, external_fills(external, seen.at) + overfills(filled, seen.at)
+        return posted, external_fills(external, seen.until) + overfills(filled, seen.until)
 
     def _ours(self, books: Books, seen: VenueLook) -> dict[tuple[str, str], str]:
         """Our name for each venue order with fills, by (instrument, venue order id); what is not ours is left out."""
@@ -180,7 +188,7 @@ class Reconcile:
                 order, evidence, filled=order.filled_quantity, at=seen.at, horizon=self._horizon
             )
             if order.state is OrderState.NEVER_ACCEPTED and steps and evidence is not None:
-                late.append(late_acceptance(order, evidence, seen.at))
+                late.append(late_acceptance(order, evidence, seen.until))
             for step in steps:
                 venue_order_id = evidence.venue_order_id if evidence else None
                 order = append_step(books, order, step, at=self._clock.now(), run=run, venue_order_id=venue_order_id)
@@ -202,13 +210,13 @@ class Reconcile:
         if compared:
             theirs = {currency: balance.total for currency, balance in seen.balances.items()}
             watched = {currency for i in instruments.values() for currency in (i.base, i.quote)}
-            found = found + compare_balances(_totals(books, self._account), theirs, watched, seen.at)
+            found = found + compare_balances(_totals(books, self._account), theirs, watched, seen.until)
         before = {(d.kind, d.key): d for d in books.reconciliations.open_discrepancies(self._account)}
         lag = timedelta(seconds=self._horizon.visibility_lag_s)
         return ReconciliationResult(
             at=seen.at,
             compared=compared,
-            discrepancies=tuple(d.since(before.get((d.kind, d.key)), lag) for d in found),
+            discrepancies=tuple(d.since(before.get((d.kind, d.key)), lag, at=seen.at) for d in found),
             unknown_orders=sum(1 for order in sent if order.is_unresolved),
         )
 

@@ -15,11 +15,12 @@ from trading.ports.market import Venue
 class VenueLook:
     """What the venue said, by client order id for the orders that it was asked about.
 
-    `at` is before the first question: silence and balances speak of that instant, however long the answers then wait
-    to be judged. `steady` is true where both reads of the fills agree, so that balances may be compared.
+    `at` is from before it was settled what to ask, `until` from after the last answer: silence speaks of `at` at most,
+    and what was seen may be as young as `until`, however long both then wait to be judged. `steady` is true where both reads of the fills agree, so that balances may be compared.
     """
 
     at: datetime
+    until: datetime
     orders: Mapping[str, VenueOrder | None]
     open_orders: Sequence[VenueOrder]
     fills: Sequence[Fill]
@@ -33,17 +34,28 @@ class VenueLook:
 
 
 def look(
-    venue: Venue, clock: Clock, asked: Sequence[Order], since: Mapping[str, datetime], *, skew_s: float
+    venue: Venue,
+    clock: Clock,
+    asked: Sequence[Order],
+    since: Mapping[str, datetime],
+    *,
+    at: datetime,
+    skew_s: float,
 ) -> VenueLook:
     """Orders, fills, balances, fills again. Fills are read from `since`, by instrument."""
-    at = clock.now()
     orders = {o.client_order_id: venue.order(o.intent.instrument, o.client_order_id) for o in asked}
     before = _fills(venue, clock, since, skew_s)
     balances = venue.balances()
     open_orders = venue.open_orders()
     after = _fills(venue, clock, since, skew_s)
     return VenueLook(
-        at=at, orders=orders, open_orders=open_orders, fills=after, balances=balances, steady=before == after
+        at=at,
+        until=clock.now(),
+        orders=orders,
+        open_orders=open_orders,
+        fills=after,
+        balances=balances,
+        steady=before == after,
     )
 
 

@@ -94,8 +94,10 @@ class Screen:
         now_s = self._clock.monotonic()
         for name, since_s in list(self._open.items()):
             times = int((now_s - since_s) / _STILL_S)
-            if times > self._said.get(name, 0):
-                self._said[name] = times
+            with self._lock:
+                due = times > self._said.get(name, 0)
+                self._said[name] = max(times, self._said.get(name, 0))
+            if due:
                 self.line(f"… still: {name} ({now_s - since_s:.0f} s)")
 
     def line(self, text: str) -> None:

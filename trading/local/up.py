@@ -131,6 +131,7 @@ class Instance:
         """Until a signal, the end of ONCE's cycle, or a failure."""
         while not self._stop.wait(_WATCH_S if self._shown else _START_WATCH_S):
             supervisor.watch(restart=self._shown)
+            self._screen.still()  # from here, since a step may sit in one long call
             if work.finished and not self._shown:
                 started = work.result()
                 self._screen.end()

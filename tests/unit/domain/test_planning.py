@@ -327,7 +327,7 @@ def test_a_decision_leads_to_its_target_once_whatever_happens_between(steps: lis
             if newest.state is OrderState.PLANNED:
                 newest = apply_event(newest, submitting(newest))
             if what in ("fills", "part"):
-                if newest.state is OrderState.SUBMITTING:
+                if newest.is_unresolved:
                     newest = apply_event(newest, event(newest, OrderState.ACCEPTED))
                 share = 100 if what == "fills" else percent
                 got = newest.intent.quantity * share / 100

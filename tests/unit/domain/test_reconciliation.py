@@ -34,14 +34,15 @@ def test_what_one_side_lacks_is_zero_there_and_what_is_not_watched_is_not_compar
 @pytest.mark.parametrize(("age", "confirmed"), [(LAG, False), (LAG + timedelta(microseconds=1), True)])
 def test_a_difference_is_confirmed_once_it_outlived_the_lag(age: timedelta, confirmed: bool) -> None:
     """Exactly the lag is not enough; the first sight's date stays."""
-    later = replace(FOUND, first_seen_at=T0 + age).since(FOUND, LAG)
+    stalled = timedelta(hours=1)
+    later = replace(FOUND, first_seen_at=T0 + age + stalled).since(FOUND, LAG, at=T0 + age)
     assert (later.first_seen_at, later.confirmed) == (T0, confirmed)
 
 
 def test_a_first_sight_is_not_confirmed_and_a_confirmation_stays() -> None:
     """Nothing before it: new. Confirmed before: still so, even an instant later."""
-    assert FOUND.since(None, LAG) == FOUND
-    assert FOUND.since(replace(FOUND, confirmed=True), LAG).confirmed
+    assert FOUND.since(None, LAG, at=T0 + 2 * LAG) == FOUND
+    assert FOUND.since(replace(FOUND, confirmed=True), LAG, at=T0).confirmed
 
 
 @pytest.mark.parametrize(

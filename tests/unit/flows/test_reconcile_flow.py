@@ -193,6 +193,23 @@ def test_a_stall_does_not_age_a_difference() -> None:
     assert desk.halts() == ()
 
 
+def test_a_finding_is_no_older_than_the_look_that_saw_it() -> None:
+    """The first look was stopped for ten minutes before it saw the difference: a second later it is a second old."""
+    desk = Desk().open()
+    balances = desk.memory_venue.balances
+
+    def stopped() -> Any:
+        desk.clock.advance(600)
+        return balances() | {"ETH": balances()["USDT"]}
+
+    desk.venue = Behind(desk.memory_venue, balances=stopped)
+    desk.reconcile()
+    desk.clock.advance(1)
+    desk.venue = Behind(desk.memory_venue, balances=lambda: balances() | {"ETH": balances()["USDT"]})
+    desk.reconcile()
+    assert discrepancies(desk) == {("balance", "ETH"): False}
+
+
 def test_an_external_order_and_its_fill_are_found_and_halt_after_the_lag() -> None:
     """Somebody traded on our account: order and fill have no intent of ours."""
     desk = Desk().open()
