@@ -51,8 +51,9 @@ def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None 
 
 
 def kill_switch_is_paused() -> bool:
-    """Airflow's own word, read afresh. Raises where it cannot be read."""
-    return bool(get_current_context()["ti"].get_dag("kill_switch").is_paused)
+    """Airflow's own word, read afresh and handed on as it is: the sender refuses what is neither yes nor no."""
+    paused: bool = get_current_context()["ti"].get_dag("kill_switch").is_paused
+    return paused
 
 
 def _run(context: Mapping[str, Any]) -> Run:

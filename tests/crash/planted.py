@@ -13,7 +13,7 @@ import trading.domain.risk
 import trading.domain.venue_order
 import trading.flows.reconcile
 import trading.flows.send
-from tests.crash.simulation import FaultyVenue
+from tests.crash.faults import FaultyVenue
 from trading.adapters.memory.venue import MemoryVenue
 from trading.domain.order import Order, OrderRequest, OrderState
 from trading.domain.planning import _Sizing

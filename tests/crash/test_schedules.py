@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from tests.crash.checkers import violations
+from tests.crash.faults import CRASH_POINTS, FAULTS
 from tests.crash.planted import PLANTED, Plant
-from tests.crash.simulation import CRASH_POINTS, FAULTS, World, simulate
+from tests.crash.simulation import World, simulate
 
 #: A planted bug must show within this many schedules.
 PATIENCE = 300

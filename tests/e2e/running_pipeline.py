@@ -74,7 +74,11 @@ class RunningPipeline:
         self._rest = None
         with self.person.open("wb") as stderr:
             self.process = subprocess.Popen(
-                words or command("up"), env=self.environ, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+                words or command("up"),
+                env=self.environ,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
             )
 
     def start_in(self, terminal: Terminal) -> None:

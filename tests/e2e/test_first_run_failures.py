@@ -40,9 +40,7 @@ def environ(folder: Path, home: Path, **more: str) -> dict[str, str]:
 
 def refusal(words: tuple[str, ...], environment: dict[str, str]) -> str:
     """The one sentence with which a command refuses."""
-    answer = subprocess.run(
-        command(*words), env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    answer = subprocess.run(command(*words), env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == CONFIGURATION, answer.stderr
     assert answer.stdout == ""
     sentence = answer.stderr.removesuffix("\n")

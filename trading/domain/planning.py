@@ -140,7 +140,7 @@ class _Sizing:
         lines: list[PlanLine] = []
         for line in sorted((self._line(s, investable) for s in self.decision.weights), key=lambda line: line.delta):
             quantity = self._quantity(line, spendable)
-            why_not = self._why_not(line, quantity, equity)
+            why_not = self._held_back(line, equity) or self._too_small(line, quantity, equity)
             if why_not:
                 lines.append(replace(line, outcome=why_not))
                 continue
@@ -187,14 +187,17 @@ class _Sizing:
             quantity = min(-line.delta, line.held)
         else:
             quantity = min(line.delta, EXACT.divide(max(spendable, ZERO), self._cost(line.instrument)))
-        return floor_to_step(quantity, self.instruments[line.instrument].lot_step)
+        instrument = self.instruments[line.instrument]
+        market = self.rules.order_type is OrderType.MARKET
+        # A market order's own lot, where it has one, is a multiple of the ordinary lot.
+        return floor_to_step(quantity, (instrument.market_lot_step if market else ZERO) or instrument.lot_step)
 
     def _cost(self, symbol: str) -> Decimal:
         """What a unit may cost, slippage and fee included."""
         return self.prices[symbol] * (ONE + COST_SLACK)
 
-    def _why_not(self, line: PlanLine, quantity: Decimal, equity: Decimal) -> str:
-        """Why nothing is sent; empty where something is."""
+    def _held_back(self, line: PlanLine, equity: Decimal) -> str:
+        """Why nothing may be planned now, whatever its size; empty where it may."""
         if equity <= 0:
             return "no equity yet: the share of the account is allocated after its first reconciliation"
         served = self._served(line.instrument)
@@ -205,6 +208,10 @@ class _Sizing:
             return "an order is on its way"
         if len(served) >= MAX_GENERATIONS:
             return f"carried on {len(served)} times already"
+        return ""
+
+    def _too_small(self, line: PlanLine, quantity: Decimal, equity: Decimal) -> str:
+        """Why the change is not worth an order; empty where it is."""
         instrument, price = self.instruments[line.instrument], self.prices[line.instrument]
         leaves = line.target_quantity == 0 and line.held > 0
         threshold = equity * self.book.plan.rebalance_threshold_bps * BPS

@@ -16,7 +16,8 @@ class VenueLook:
     """What the venue said, by client order id for the orders that it was asked about.
 
     `at` is from before it was settled what to ask, `until` from after the last answer: silence speaks of `at` at most,
-    and what was seen may be as young as `until`, however long both then wait to be judged. `steady` is true where both reads of the fills agree, so that balances may be compared.
+    and what was seen may be as young as `until`, however long both then wait to be judged. `steady` is true where both
+    reads of the fills agree, so that balances may be compared.
     """
 
     at: datetime

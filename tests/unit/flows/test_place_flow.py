@@ -236,6 +236,7 @@ def test_an_instrument_that_left_the_portfolio_stops_its_strategy_not_the_run() 
 def test_an_open_order_of_an_instrument_that_left_the_portfolio_still_reserves() -> None:
     """Its price is not looked at any more; what it may still take is counted at its reference."""
     desk = Desk(weights={"sma": constant(0.3, 0.3)}).open()
+    desk.clock.advance(40)  # so that the next close comes before the horizon ends
     desk.evaluate()
 
     def dies_on_eth(request: OrderRequest) -> VenueOrder:
@@ -253,7 +254,12 @@ def test_an_open_order_of_an_instrument_that_left_the_portfolio_still_reserves()
     desk.next_minute()
     desk.ingest()
     desk.evaluate()
-    assert [line.outcome for line in desk.place().lines]
+    desk.reconcile()
+    desk.place()
+    newest = desk.orders()[-1]
+    assert newest.intent.instrument == BTC.symbol
+    (checked,) = desk.read(lambda books: books.orders.checks(newest.client_order_id))
+    assert "insufficient_funds" not in checked.codes
 
 
 def test_wishes_from_before_a_wipe_or_a_restore_are_not_sent() -> None:

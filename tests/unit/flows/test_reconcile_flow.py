@@ -59,6 +59,26 @@ def test_the_first_reconciliation_takes_over_what_the_venue_holds() -> None:
     assert desk.totals() == {"USDT": Decimal("123.45"), "BTC": Decimal("0.5")}
 
 
+def test_no_opening_balance_is_taken_over_while_fills_come_in() -> None:
+    """Somebody trades during the first look: balances that already hold a fill would count it twice."""
+    desk = Desk()
+    desk.open_account.run(desk.run_of("open_account"))
+    desk.ingest()
+    request = OrderRequest(
+        client_order_id="somebody-else",
+        instrument=BTC.symbol,
+        side=Side.BUY,
+        order_type=OrderType.MARKET,
+        quantity=Decimal(1),
+        limit_price=None,
+        signed_at=desk.clock.now(),
+        recv_window_ms=2000,
+    )
+    desk.memory_venue.submit(request)
+    assert not desk.reconcile().clean
+    assert desk.totals() == {}
+
+
 def test_an_unknown_order_that_the_venue_shows_is_resolved_by_that_evidence() -> None:
     """The answer was lost, the order is there: accepted, filled, booked; both books agree."""
     desk = with_unknown(taken=True)
