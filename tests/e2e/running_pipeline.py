@@ -100,20 +100,19 @@ class RunningPipeline:
         return self
 
     def phase(self) -> str:
-        """What the instance says of itself; empty where there is none."""
-        try:
-            phase: str = json.loads((self.home / "run" / "instance.json").read_text())["phase"]
-        except (OSError, ValueError):
-            return ""
-        return phase
+        """What the instance says of itself; empty where it is not, or not yet, the one that was started last."""
+        state = self._read("instance.json") or {}
+        return str(state["phase"]) if state.get("pid") == self.process.pid else ""
 
     def components(self) -> dict[str, int]:
         """Name and number of each process that the supervisor started."""
+        return {name: pid for name, pid, _ in (self._read("processes.json") or [])} if self.phase() else {}
+
+    def _read(self, name: str) -> Any:
         try:
-            records = json.loads((self.home / "run" / "processes.json").read_text())
+            return json.loads((self.home / "run" / name).read_text())
         except (OSError, ValueError):
-            return {}
-        return {name: pid for name, pid, _ in records}
+            return None
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the supervisor, and see everything end."""

@@ -3,10 +3,13 @@
 import os
 import re
 import subprocess
+import sys
 import threading
 
 CTRL_C = b"\x03"
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+#: Makes standard input the terminal of a new session and of all three streams, then becomes the command.
+_LOG_IN = "import os, sys; os.login_tty(os.dup(0)); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 class Terminal:
@@ -21,7 +24,7 @@ class Terminal:
         """Start a command whose three streams are this terminal."""
         # 240 columns, since a narrow terminal breaks the lines.
         sized = environ | {"TERM": "xterm", "COLUMNS": "240", "LINES": "50"}
-        process = subprocess.Popen(command, env=sized, preexec_fn=lambda: os.login_tty(self._program))
+        process = subprocess.Popen([sys.executable, "-c", _LOG_IN, *command], env=sized, stdin=self._program)
         os.close(self._program)
         self._reader.start()
         return process

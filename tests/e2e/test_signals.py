@@ -23,7 +23,7 @@ def wait_for_a_task(pipeline: RunningPipeline) -> None:
 
 
 def test_after_the_supervisors_sigkill_the_next_start_recovers(pipeline: RunningPipeline) -> None:
-    """In the middle of a task, with everything left running: the next start ends it, places once and both books agree."""
+    """In the middle of a task, with all else left running: the next start ends it and goes on, and both books agree."""
     posts = pipeline.posts()
     wait_for_a_task(pipeline)
     os.kill(pipeline.process.pid, signal.SIGKILL)

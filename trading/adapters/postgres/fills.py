@@ -1,6 +1,5 @@
 """Fills, each once, each with its balanced ledger transaction."""
 
-from collections import defaultdict
 from dataclasses import asdict
 from datetime import datetime
 
@@ -10,7 +9,7 @@ from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.domain.ids import Run
 from trading.domain.ledger import Fill, LedgerTransaction
 from trading.domain.order import Side
-from trading.domain.position import Position, fold_fills
+from trading.domain.position import Position, apply_fill, fold_fills
 from trading.errors import InvariantViolation
 
 
@@ -35,7 +34,30 @@ class PostgresFills:
             return False
         if not self._entries.post(transaction, run):
             raise InvariantViolation(f"fill {fill.venue_fill_id}: {transaction.reference} was posted without it")
+        self._fold_in(fill, transaction.account)
         return True
+
+    def _fold_in(self, fill: Fill, account: str) -> None:
+        """Bring the kept fold up to date; a fill that came late is folded in at its own place."""
+        row = self._session.one("place_of_fill", {"client_order_id": fill.client_order_id})
+        instrument = self._instruments.all().get(fill.instrument)
+        if row is None or instrument is None:
+            raise InvariantViolation(
+                f"fill {fill.venue_fill_id}: its order or the instrument {fill.instrument} is unknown"
+            )
+        place = {"account": account, "strategy": row["strategy"], "instrument": fill.instrument}
+        if row["newest_fill_at"] is None:
+            position, newest = apply_fill(Position(), instrument, fill), fill
+        elif _place_in_time(fill.filled_at, fill.venue_fill_id) > _place_in_time(
+            row["newest_fill_at"], row["newest_fill_id"]
+        ):
+            kept = Position(quantity=row["quantity"], cost=row["cost"], realised=row["realised"])
+            position, newest = apply_fill(kept, instrument, fill), fill
+        else:
+            fills = [_fill(known) for known in self._session.all("fills_of_place", place)]
+            position, newest = fold_fills(instrument, fills), fills[-1]
+        facts = {**asdict(position), "newest_fill_at": newest.filled_at, "newest_fill_id": newest.venue_fill_id}
+        self._session.run("keep_fold", {**place, **facts})
 
     def newest_at(self, account: str) -> dict[str, datetime]:
         """The newest fill's time by instrument."""
@@ -44,13 +66,8 @@ class PostgresFills:
 
     def positions(self, account: str) -> dict[tuple[str, str], Position]:
         """(strategy, instrument) → position, folded from fills."""
-        places: defaultdict[tuple[str, str], list[Fill]] = defaultdict(list)
-        for row in self._session.all("fills_by_place", {"account": account}):
-            places[row.pop("strategy"), row["instrument"]].append(_fill(row))
-        if not places:
-            return {}
-        instruments = self._instruments.all()
-        return {place: fold_fills(instruments[place[1]], fills) for place, fills in places.items()}
+        rows = self._session.all("position_folds", {"account": account})
+        return {(row.pop("strategy"), row.pop("instrument")): Position(**row) for row in rows}
 
     def recent(self, account: str, limit: int) -> list[Fill]:
         """The newest fills, newest first."""
@@ -72,6 +89,11 @@ class PostgresFills:
         known = _fill(row)
         if known != fill:
             raise InvariantViolation(f"fill {fill.venue_fill_id}: stored as {known}, got {fill}")
+
+
+def _place_in_time(filled_at: datetime, venue_fill_id: str) -> tuple[datetime, int, str]:
+    """By time, and at one instant by the venue's own numbering, which grows."""
+    return filled_at, len(venue_fill_id), venue_fill_id
 
 
 def _fill(row: Row) -> Fill:

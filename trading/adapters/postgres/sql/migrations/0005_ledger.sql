@@ -38,6 +38,22 @@ CREATE TRIGGER fill_is_immutable
   FOR EACH STATEMENT EXECUTE FUNCTION trading.refuse_change();
 
 
+CREATE TABLE trading.position_fold (
+  account         text           NOT NULL,
+  strategy        text           NOT NULL,
+  instrument      text           NOT NULL,
+  quantity        trading.amount NOT NULL,  -- base
+  cost            trading.amount NOT NULL,  -- quote
+  realised        trading.amount NOT NULL,  -- quote
+  newest_fill_at  timestamptz    NOT NULL,
+  newest_fill_id  text           NOT NULL,
+  CONSTRAINT position_fold_key PRIMARY KEY (account, strategy, instrument)
+);
+
+COMMENT ON TABLE trading.position_fold IS
+  'The fold of a place''s fills so far, kept beside them so that nobody reads them all before each order; a test refolds.';
+
+
 CREATE TABLE trading.ledger_transaction (
   transaction_id  bigint       GENERATED ALWAYS AS IDENTITY CONSTRAINT ledger_transaction_key PRIMARY KEY,
   account         text         NOT NULL CONSTRAINT ledger_transaction_account REFERENCES trading.account,

@@ -29,13 +29,46 @@ SELECT instrument,
  WHERE account = %(account)s
  GROUP BY instrument;
 
--- fills_by_place --
--- Every fill with its strategy; at one instant in the order of the venue's own numbering, which grows.
-SELECT intent.strategy, fill.venue, fill.instrument, fill.venue_fill_id, fill.venue_order_id, fill.client_order_id,
+-- place_of_fill --
+-- The strategy that an order belongs to, and the fold of its fills of that instrument so far.
+SELECT intent.strategy, fold.quantity, fold.cost, fold.realised, fold.newest_fill_at, fold.newest_fill_id
+  FROM trading.order_intent AS intent
+  LEFT JOIN trading.position_fold AS fold
+    ON fold.account = intent.account
+   AND fold.strategy = intent.strategy
+   AND fold.instrument = intent.instrument
+ WHERE intent.client_order_id = %(client_order_id)s;
+
+-- keep_fold --
+-- The fold after a fill.
+INSERT INTO trading.position_fold (
+  account, strategy, instrument, quantity, cost, realised, newest_fill_at, newest_fill_id
+)
+VALUES (
+  %(account)s, %(strategy)s, %(instrument)s, %(quantity)s, %(cost)s, %(realised)s, %(newest_fill_at)s, %(newest_fill_id)s
+)
+ON CONFLICT (account, strategy, instrument) DO UPDATE
+   SET quantity = excluded.quantity,
+       cost = excluded.cost,
+       realised = excluded.realised,
+       newest_fill_at = excluded.newest_fill_at,
+       newest_fill_id = excluded.newest_fill_id;
+
+-- position_folds --
+-- Every position of the account.
+SELECT strategy, instrument, quantity, cost, realised
+  FROM trading.position_fold
+ WHERE account = %(account)s;
+
+-- fills_of_place --
+-- A strategy's fills of an instrument; at one instant in the order of the venue's own numbering, which grows.
+SELECT fill.venue, fill.instrument, fill.venue_fill_id, fill.venue_order_id, fill.client_order_id,
        fill.side, fill.price, fill.quantity, fill.fee, fill.fee_currency, fill.filled_at, fill.is_maker
   FROM trading.fill
   JOIN trading.order_intent AS intent USING (client_order_id)
  WHERE fill.account = %(account)s
+   AND intent.strategy = %(strategy)s
+   AND fill.instrument = %(instrument)s
  ORDER BY fill.filled_at, length(fill.venue_fill_id), fill.venue_fill_id COLLATE "C";
 
 -- recent_fills --
