@@ -51,6 +51,7 @@ class RunningPipeline:
             MARK: self.mark,
         }
         self._rest: AirflowRest | None = None
+        self._children: set[psutil.Process] = set()
 
     @property
     def book(self) -> Path:
@@ -116,6 +117,7 @@ class RunningPipeline:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to the supervisor, and see everything end."""
+        self.note_children()
         self.process.send_signal(number)
         return self.end_in_time()
 
@@ -132,19 +134,28 @@ class RunningPipeline:
         assert code is not None
         return code
 
+    def note_children(self) -> None:
+        """Remember what runs below the supervisor: only root may read the environment of Airflow's task supervisors."""
+        self._children = set(psutil.Process(self.process.pid).children(recursive=True))
+
     def alive(self) -> list[str]:
-        """The live processes with this test's mark, the database's among them."""
+        """The live processes with this test's mark, with a child's number, or on the database's folder."""
         found = []
         for process in psutil.process_iter():
             try:
-                if process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                words = process.cmdline()
-                if process.environ().get(MARK) == self.mark or str(self.home / "postgres") in words:
-                    found.append(f"{process.pid} {' '.join(words)[:120]}")
-            except psutil.Error:
+                if process.status() != psutil.STATUS_ZOMBIE and self._is_ours(process):
+                    found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
+            except psutil.NoSuchProcess:
                 continue
         return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        if process in self._children or str(self.home / "postgres") in process.cmdline():
+            return True
+        try:
+            return process.environ().get(MARK) == self.mark
+        except psutil.AccessDenied:
+            return False
 
     def remove(self) -> None:
         """End whatever lives and delete everything."""

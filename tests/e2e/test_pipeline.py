@@ -6,6 +6,7 @@ The tests share one instance and run in this order; each also runs alone.
 import csv
 import gzip
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -94,52 +95,6 @@ def test_every_fill_is_what_the_shipped_candle_gives(pipeline: RunningPipeline) 
         assert taken[symbol, open_ms] <= Decimal(before["volume"]) * SHARE
 
 
-def test_every_line_of_the_log_is_json_and_names_its_run(pipeline: RunningPipeline) -> None:
-    """Lines of DAG runs carry the id of a run that this Airflow knows, each id with one DAG."""
-    lines = pipeline.lines()
-    runs = pipeline.rest.run_ids()
-    dags: dict[str, set[str]] = defaultdict(set)
-    for line in lines:
-        assert {"timestamp", "level", "logger", "message"} <= line.keys(), line
-        if line["service"] == "task":
-            assert (line["dag_id"], line["correlation_id"]) in runs, line
-            assert line["run_id"] == line["correlation_id"], line
-            dags[line["correlation_id"]].add(line["dag_id"])
-        else:
-            assert (line["correlation_id"] or OUTSIDE[0]).startswith(OUTSIDE), line
-    assert {len(names) for names in dags.values()} == {1}
-    chain = {"ingest_candles", "evaluate_strategies", "place_orders", "reconcile_orders", "kill_switch"}
-    assert set.union(*dags.values()) == chain
-
-
-def test_a_runs_lines_hold_its_start_its_end_and_every_id_that_it_wrote(pipeline: RunningPipeline) -> None:
-    flows = pipeline.sql("SELECT run_id, flow FROM trading.run WHERE outcome = 'done'")
-    ids = pipeline.sql(WRITTEN_IDS)
-    said: dict[str, set[tuple[str, Any]]] = defaultdict(set)
-    for line in pipeline.lines():
-        said[line["correlation_id"]] |= {(name, value) for name, value in line.items() if isinstance(value, str)}
-        if "flow" in line:
-            said[line["correlation_id"]].add((line["event"], line["flow"]))
-    assert len(flows) > 5
-    for run_id, flow in flows:
-        assert {("run_started", flow), ("run_finished", flow)} <= said[run_id]
-    assert {name for _, name, _ in ids} == {"client_order_id", "trade_id", "strategy"}
-    missing = [(run_id, name, value) for run_id, name, value in ids if (name, value) not in said[run_id]]
-    assert missing == []
-
-
-def test_airflows_own_log_of_the_placing_carries_the_same_correlation_id(pipeline: RunningPipeline) -> None:
-    """What the UI shows of the task `place` has our events, each under the run's id."""
-    (run_id,) = newest_run(pipeline, "place", "sent")
-    shown = [line for line in pipeline.rest.task_log("place_orders", run_id, "place") if "correlation_id" in line]
-    assert {line["correlation_id"] for line in shown} == {run_id}
-    ours = [line for line in pipeline.lines() if line["correlation_id"] == run_id and line.get("task_id") == "place"]
-    for event in ("run_started", "order_signed", "order_accepted", "run_finished"):
-        expected = [line.get("client_order_id") for line in ours if line.get("event") == event]
-        assert expected
-        assert [line.get("client_order_id") for line in shown if line["event"] == event] == expected
-
-
 def test_airflows_command_line_is_this_instances_and_a_backfill_never_trades(pipeline: RunningPipeline) -> None:
     listed = pipeline.cli("airflow", "--", "dags", "list", "--output", "json")
     assert listed.returncode == 0, listed.stderr
@@ -219,8 +174,8 @@ def test_a_halt_outlives_a_restart_which_ends_with_the_reason(pipeline: RunningP
     assert pipeline.stop() == 0
     pipeline.ensure_running()
     said = pipeline.person.read_text()
-    assert "  orders         0" in said
-    why = said.split("After the first cycle:")[1]
+    summary, why = said.split("After the first cycle:")[1].split("run ", 1)
+    assert re.search(r"^ +orders +0$", summary, re.MULTILINE)
     assert "gates   now halt" in why
     for halt in pipeline.json("killswitch", "status")["halts"]:
         assert f"gates   halt {halt['halt_id']} by {halt['author']}" in why
@@ -242,6 +197,52 @@ def test_a_signed_override_lets_orders_flow_again(pipeline: RunningPipeline) -> 
     pipeline.until(lambda: len(pipeline.posts()) > len(posts), CANDLE_S, "orders are sent again")
     pipeline.until_books_agree()
     assert pipeline.sql("SELECT * FROM trading.discrepancy") == []
+
+
+def test_every_line_of_the_log_is_json_and_names_its_run(pipeline: RunningPipeline) -> None:
+    """Lines of DAG runs carry the id of a run that this Airflow knows, each id with one DAG."""
+    lines = pipeline.lines()
+    runs = pipeline.rest.run_ids()
+    dags: dict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        assert {"timestamp", "level", "logger", "message"} <= line.keys(), line
+        if line["service"] == "task":
+            assert (line["dag_id"], line["correlation_id"]) in runs, line
+            assert line["run_id"] == line["correlation_id"], line
+            dags[line["correlation_id"]].add(line["dag_id"])
+        else:
+            assert (line["correlation_id"] or OUTSIDE[0]).startswith(OUTSIDE), line
+    assert {len(names) for names in dags.values()} == {1}
+    chain = {"ingest_candles", "evaluate_strategies", "place_orders", "reconcile_orders", "kill_switch"}
+    assert set.union(*dags.values()) == chain
+
+
+def test_a_runs_lines_hold_its_start_its_end_and_every_id_that_it_wrote(pipeline: RunningPipeline) -> None:
+    flows = pipeline.sql("SELECT run_id, flow FROM trading.run WHERE outcome = 'done'")
+    ids = pipeline.sql(WRITTEN_IDS)
+    said: dict[str, set[tuple[str, Any]]] = defaultdict(set)
+    for line in pipeline.lines():
+        said[line["correlation_id"]] |= {(name, value) for name, value in line.items() if isinstance(value, str)}
+        if "flow" in line:
+            said[line["correlation_id"]].add((line["event"], line["flow"]))
+    assert len(flows) > 5
+    for run_id, flow in flows:
+        assert {("run_started", flow), ("run_finished", flow)} <= said[run_id]
+    assert {name for _, name, _ in ids} == {"client_order_id", "trade_id", "strategy"}
+    missing = [(run_id, name, value) for run_id, name, value in ids if (name, value) not in said[run_id]]
+    assert missing == []
+
+
+def test_airflows_own_log_of_the_placing_carries_the_same_correlation_id(pipeline: RunningPipeline) -> None:
+    """What the UI shows of the task `place` has our events, each under the run's id."""
+    (run_id,) = newest_run(pipeline, "place", "sent")
+    shown = [line for line in pipeline.rest.task_log("place_orders", run_id, "place") if "correlation_id" in line]
+    assert {line["correlation_id"] for line in shown} == {run_id}
+    ours = [line for line in pipeline.lines() if line["correlation_id"] == run_id and line.get("task_id") == "place"]
+    for event in ("run_started", "order_signed", "order_accepted", "run_finished"):
+        expected = [line.get("client_order_id") for line in ours if line.get("event") == event]
+        assert expected
+        assert [line.get("client_order_id") for line in shown if line["event"] == event] == expected
 
 
 def newest_run(pipeline: RunningPipeline, flow: str, count: str) -> tuple[str]:

@@ -26,6 +26,7 @@ def test_after_the_supervisors_sigkill_the_next_start_recovers(pipeline: Running
     """In the middle of a task, with all else left running: the next start ends it and goes on, and both books agree."""
     posts = pipeline.posts()
     wait_for_a_task(pipeline)
+    pipeline.note_children()
     os.kill(pipeline.process.pid, signal.SIGKILL)
     pipeline.process.wait()
     left = pipeline.alive()
@@ -34,11 +35,14 @@ def test_after_the_supervisors_sigkill_the_next_start_recovers(pipeline: Running
 
     pipeline.ensure_running()
     assert "an earlier run had left" in pipeline.person.read_text()
+    earlier = [process for process in left if "postgres" not in process]
+    assert not set(earlier) & set(pipeline.alive())
     pipeline.until(lambda: len(pipeline.posts()) > len(posts), CANDLE_S, "orders are sent again")
     pipeline.until_books_agree()
     sent = pipeline.posts()
     assert len(set(sent)) == len(sent)
     assert sent[: len(posts)] == posts
+    assert pipeline.lines()  # each of them whole, whoever was killed while writing
     assert pipeline.sql("SELECT * FROM trading.discrepancy") == []
 
 
@@ -54,6 +58,7 @@ def test_nothing_lives_after_a_start_that_was_interrupted(home_of_pipeline: Runn
     pipeline.start_in(terminal)
     pipeline.until(lambda: "scheduler" in pipeline.components(), START_S, "Airflow's components start")
     assert "PostgreSQL" in terminal.text()
+    pipeline.note_children()
     if number == signal.SIGINT:
         terminal.press(CTRL_C)
     elif number == signal.SIGHUP:

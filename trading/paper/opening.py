@@ -18,14 +18,19 @@ from trading.paper.book import Book
 from trading.paper.candle_files import CandleFile, read_folder
 from trading.paper.limits import RateLimits
 from trading.paper.replay import WEEK_MS, Market, replay_shift_weeks
-from trading.paper.venue import Replay, Venue
+from trading.paper.venue import Endpoint, Replay, Venue
 
 _LOG: Final = logging.getLogger(__name__)
 
 #: The candles and filters that come with the project.
 SAMPLE: Final = Path(__file__).parent / "sample"
 
-_ENDPOINTS: Final = {**market_endpoints.ENDPOINTS, **order_endpoints.ENDPOINTS, **account_endpoints.ENDPOINTS}
+#: Everything that the venue answers.
+ENDPOINTS: Final[Mapping[tuple[str, str], Endpoint]] = {
+    **market_endpoints.ENDPOINTS,
+    **order_endpoints.ENDPOINTS,
+    **account_endpoints.ENDPOINTS,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +47,9 @@ class PaperSettings:
     limits: RateLimits = field(default_factory=RateLimits)
 
 
-def open_venue(settings: PaperSettings, clock: Clock) -> Venue:
+def open_venue(
+    settings: PaperSettings, clock: Clock, endpoints: Mapping[tuple[str, str], Endpoint] = ENDPOINTS
+) -> Venue:
     """The venue, with its resting orders matched through what happened while it was away.
 
     A book whose replay has ended is put aside under another name, and a fresh one begins with the next incarnation.
@@ -67,7 +74,7 @@ def open_venue(settings: PaperSettings, clock: Clock) -> Venue:
         exchange_info=info,
         accounts=settings.accounts,
         replay=replay,
-        endpoints=_ENDPOINTS,
+        endpoints=endpoints,
         limits=settings.limits,
     )
     venue.settle()

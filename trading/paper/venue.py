@@ -179,7 +179,7 @@ class Venue:
                 "account": account.name if account else None,
                 "method": request.method,
                 "path": request.path,
-                "client_order_id": _client_order_id(query),
+                "client_order_id": client_order_id_in(query),
                 "status": answer.status,
                 "code": answer.payload.get("code") if isinstance(answer.payload, dict) else None,
                 "query": query,
@@ -187,7 +187,8 @@ class Venue:
         )
 
 
-def _client_order_id(query: str) -> str | None:
+def client_order_id_in(query: str) -> str | None:
+    """The client's own order id that a query or body names."""
     for name in ("newClientOrderId=", "origClientOrderId="):
         for part in query.split("&"):
             if part.startswith(name):
