@@ -189,7 +189,14 @@ class Desk:
         return self.placer().run(self.run_of("place"), is_paused)
 
     def reconcile(self) -> ReconcileReport:
-        flow = Reconcile(self.ledger, self.venue, self.clock, account=ACCOUNT, horizon=self.horizon)
+        flow = Reconcile(
+            self.ledger,
+            self.venue,
+            self.clock,
+            account=ACCOUNT,
+            horizon=self.horizon,
+            rest=timedelta(seconds=self.portfolio.rest_s),
+        )
         return flow.run(self.run_of("reconcile"))
 
     def lease(self) -> None:

@@ -16,8 +16,9 @@ import uvicorn
 from trading.clock import ManualClock
 from trading.domain.market import to_ms
 from trading.paper.accounts import Account
-from trading.paper.opening import PaperSettings, open_venue
-from trading.paper.server import create_app, listen
+from trading.paper.faults import FaultInjector
+from trading.paper.opening import PaperSettings
+from trading.paper.server import listen, server_config
 from trading.paper.venue import Venue
 
 API_KEY = "k" * 64
@@ -94,13 +95,15 @@ def assert_balances_follow_from_fills(state: Path) -> None:
 
 
 @contextlib.contextmanager
-def running_exchange(folder: Path, clock: ManualClock | None = None, **settings: Any) -> Iterator[RunningExchange]:
+def running_exchange(
+    folder: Path, clock: ManualClock | None = None, faults: FaultInjector | None = None, **settings: Any
+) -> Iterator[RunningExchange]:
     """Serve from a thread until the block ends; the sample at its own time and 100,000 USDT unless told otherwise."""
     clock = clock or ManualClock(START)
     chosen = {"state": folder / "exchange.sqlite", "accounts": (account(),), "shift_weeks": 0, **settings}
-    venue = open_venue(PaperSettings(**chosen), clock)
+    venue, config = server_config(PaperSettings(**chosen), clock, faults)
     listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(venue), log_config=None, access_log=False, lifespan="on"))
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -184,7 +184,14 @@ class TradingManager:
     @property
     def reconcile(self) -> Reconcile:
         """The venue's book into ours."""
-        return Reconcile(self.ledger, self.venue, self.clock, account=self.config.account, horizon=self.horizon)
+        return Reconcile(
+            self.ledger,
+            self.venue,
+            self.clock,
+            account=self.config.account,
+            horizon=self.horizon,
+            rest=timedelta(seconds=self.portfolio.rest_s),
+        )
 
     @property
     def lease(self) -> RenewLease:

@@ -31,6 +31,10 @@ def serve(
     data: Annotated[Path, typer.Option(help="A folder of candle files and exchange_info.json.")] = SAMPLE,
     shift_weeks: Annotated[int | None, typer.Option(help="Weeks to move the candles by; chosen if left out.")] = None,
     no_shift: Annotated[bool, typer.Option("--no-shift", help="Play the candles at their own time.")] = False,
+    faults: Annotated[Path | None, typer.Option(help="A fault plan in TOML: what goes wrong on purpose.")] = None,
+    fault_control: Annotated[
+        bool, typer.Option("--fault-control", help="Let this machine change the plan at /paper/v1/faults.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(help="A file for JSON log lines.")] = None,
 ) -> None:
     """Serve Binance's spot API until Ctrl-C or SIGTERM."""
@@ -45,10 +49,17 @@ def serve(
         data=data,
         shift_weeks=0 if no_shift else shift_weeks,
     )
+    injector = None
+    if faults is not None or fault_control:
+        from trading.paper.fault_plan import FaultPlan, read_plan  # noqa: PLC0415 - nothing of it without faults
+        from trading.paper.faults import FaultInjector  # noqa: PLC0415 - likewise
+
+        injector = FaultInjector(plan=FaultPlan() if faults is None else read_plan(faults), control=fault_control)
     serve_exchange(
         settings,
         SystemClock(),
         host,
         port,
         announce=lambda address: typer.echo(f"paper exchange: {address}", err=True),
+        faults=injector,
     )

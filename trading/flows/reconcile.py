@@ -21,6 +21,7 @@ from trading.flows.order_steps import append_step, post_fill
 from trading.flows.recording import recorded
 from trading.flows.unexplained import external_fills, external_orders, late_acceptance, overfills
 from trading.flows.venue_look import VenueLook, look
+from trading.flows.withdraw import withdraw_rested
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import Venue
@@ -70,12 +71,15 @@ class _Gathered:
 class Reconcile:
     """Bring the ledger in line with the venue, and say where they disagree."""
 
-    def __init__(self, ledger: Ledger, venue: Venue, clock: Clock, *, account: str, horizon: Horizon) -> None:
+    def __init__(
+        self, ledger: Ledger, venue: Venue, clock: Clock, *, account: str, horizon: Horizon, rest: timedelta
+    ) -> None:
         self._ledger = ledger
         self._venue = venue
         self._clock = clock
         self._account = account
         self._horizon = horizon
+        self._rest = rest
 
     def run(self, run: Run, step: str = "reconcile") -> ReconcileReport:
         """Reconcile once. Safe at any time and beside any other run; a confirmed discrepancy halts.
@@ -88,6 +92,7 @@ class Reconcile:
         at = self._clock.now()
         with self._ledger.transaction() as books:
             gathered = self._gather(books)
+        withdraw_rested(self._venue, gathered.asked, at=at, rest=self._rest)
         seen = look(
             self._venue,
             self._clock,

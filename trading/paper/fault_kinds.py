@@ -72,7 +72,7 @@ def _seconds(default: int, most: int = LONGEST_HOLD_S) -> Mapping[str, Setting]:
     return {"seconds": Setting(expected=f"a number from 0 to {most}", default=Decimal(default), read=reader)}
 
 
-def _executed(default: bool) -> Mapping[str, Setting]:  # noqa: FBT001 - the word stands at each use
+def _executed(default: bool) -> Mapping[str, Setting]:
     return {"executed": Setting(expected="true or false", default=default, read=one_of(True, False))}
 
 
@@ -83,9 +83,7 @@ def _whole(name: str, default: int, low: int, high: int) -> Mapping[str, Setting
 _STATUSES: Final = (500, 502, 503, 504)
 _HTML_STATUS: Final = {"status": Setting(expected="500, 502, 503 or 504", default=502, read=one_of(*_STATUSES))}
 _SHARE: Final = {
-    "share": Setting(
-        expected="a number from 0 to 1", default=Decimal("0.1"), read=number(Decimal(0), Decimal(1))
-    )
+    "share": Setting(expected="a number from 0 to 1", default=Decimal("0.1"), read=number(Decimal(0), Decimal(1)))
 }
 _NEW_ORDER: Final = frozenset({("POST", "/api/v3/order")})
 _FILLS: Final = frozenset({("GET", "/api/v3/myTrades")})

@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import uvicorn
@@ -20,11 +20,13 @@ from trading.clock import Clock
 from trading.domain.market import to_ms
 from trading.errors import ConfigurationError
 from trading.paper.opening import PaperSettings, open_venue
-from trading.paper.venue import Answer, RawRequest, Venue
+from trading.paper.venue import LARGEST_BODY, Answer, RawRequest, Venue
 from trading.paper.wire import error_payload
 
+if TYPE_CHECKING:
+    from trading.paper.faults import FaultInjector
+
 _LOG: Final = logging.getLogger(__name__)
-_LARGEST_BODY: Final = 64 * 1024
 _GRACE_S: Final = 3
 _BACKLOG: Final = 128
 _KEEP_ALIVE_S: Final = 75  # longer than a minute, so that a client that looks once a candle is not cut off
@@ -57,7 +59,7 @@ async def _answer(venue: Venue, request: Request, received_ms: int) -> Answer:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_BODY:
+        if len(body) > LARGEST_BODY:
             return Answer(error_payload(-1101, "Too many parameters sent for this endpoint."), status=413)
     raw = RawRequest(
         received_ms=received_ms,
@@ -97,15 +99,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: PaperSettings, clock: Clock, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way and close the book.
-
-    `announce` is told the address.
-    """
-    listener = listen(host, port)
-    venue = open_venue(settings, clock)
+def server_config(
+    settings: PaperSettings, clock: Clock, faults: "FaultInjector | None" = None
+) -> tuple[Venue, uvicorn.Config]:
+    """The venue, opened, and how it is served; with nothing of the faults in either where there are none."""
+    venue = open_venue(settings, clock) if faults is None else faults.open_venue(settings, clock)
     config = uvicorn.Config(
-        create_app(venue),
+        create_app(venue, () if faults is None else faults.middleware()),
+        http="auto" if faults is None else faults.protocol,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -113,6 +114,23 @@ def serve(settings: PaperSettings, clock: Clock, host: str, port: int, announce:
         timeout_keep_alive=_KEEP_ALIVE_S,
         server_header=False,
     )
+    return venue, config
+
+
+def serve(
+    settings: PaperSettings,
+    clock: Clock,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    faults: "FaultInjector | None" = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way and close the book.
+
+    `announce` is told the address. `faults` is what goes wrong on purpose.
+    """
+    listener = listen(host, port)
+    venue, config = server_config(settings, clock, faults)
     # uvicorn raises the signal again once it has stopped; a clean stop is not a death by signal.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

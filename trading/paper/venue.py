@@ -19,6 +19,8 @@ from trading.paper.replay import Market
 from trading.paper.wire import Params, Refusal, error_payload, without_signature
 
 _LOG: Final = logging.getLogger(__name__)
+#: More than any request of this API needs, in bytes.
+LARGEST_BODY: Final = 64 * 1024
 _AHEAD_MS: Final = 1000
 _DEFAULT_WINDOW_MS: Final = 5000
 _LARGEST_WINDOW_MS: Final = 60_000

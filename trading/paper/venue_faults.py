@@ -47,9 +47,7 @@ class FaultClock:
         return self._clock.monotonic()
 
 
-def with_faults(
-    endpoints: Mapping[tuple[str, str], Endpoint], plan: FaultPlan
-) -> dict[tuple[str, str], Endpoint]:
+def with_faults(endpoints: Mapping[tuple[str, str], Endpoint], plan: FaultPlan) -> dict[tuple[str, str], Endpoint]:
     """The venue's endpoints, which go wrong where `FAULTS` says so."""
     return {
         name: replace(endpoint, answer=partial(_answer, plan, endpoint.answer)) for name, endpoint in endpoints.items()
@@ -65,8 +63,8 @@ def _answer(plan: FaultPlan, answer: Callable[[Call], Any], call: Call) -> Any:
     payload = answer(call)
     for fault in faults:
         change = _CHANGES.get(fault.rule.kind)
-        changed = change(call, payload, fault.rule) if change else payload
-        if changed != payload:  # what could change nothing, such as an empty page, was no fault
+        changed = change(call, payload, fault.rule) if change else None
+        if changed is not None:  # where there was nothing to spoil, such as on an empty page, no fault happened
             plan.hit(fault)
             payload = changed
     return payload
@@ -78,31 +76,35 @@ def _looking_back(call: Call, seconds: Decimal) -> Any:
     return past
 
 
-def _cut(call: Call, payload: list[Any], rule: Rule) -> list[Any]:
+def _cut(call: Call, payload: list[Any], rule: Rule) -> list[Any] | None:
     """The page from its own beginning: its oldest rows where it counts up from a start, else its newest."""
     rows = rule.settings["rows"]
+    if len(payload) <= rows:
+        return None
     from_a_start = any(call.params.has(name) for name in ("fromId", "startTime", "orderId"))
-    return payload[:rows] if from_a_start else payload[max(0, len(payload) - rows) :]
+    return payload[:rows] if from_a_start else payload[len(payload) - rows :]
 
 
-def _doubled(_: Call, payload: list[Any], __: Rule) -> list[Any]:
-    return [row for row in payload for _ in range(2)]
+def _doubled(_: Call, payload: list[Any], __: Rule) -> list[Any] | None:
+    return [row for row in payload for _ in range(2)] or None
 
 
-def _disordered(_: Call, payload: list[Any], rule: Rule) -> list[Any]:
+def _disordered(_: Call, payload: list[Any], rule: Rule) -> list[Any] | None:
+    if len(payload) <= 1:
+        return None
     shuffled = rule.random.sample(payload, len(payload))
     return shuffled if shuffled != payload else payload[::-1]
 
 
-def _overfilled(call: Call, payload: dict[str, Any], rule: Rule) -> dict[str, Any]:
+def _overfilled(call: Call, payload: dict[str, Any], rule: Rule) -> dict[str, Any] | None:
     """Fill the rest of a new order, and more; where the account cannot pay for that, the order stays as it was."""
     row = call.venue.book.order(call.account, payload["symbol"], payload["orderId"])
     if row is None:
-        return payload
+        return None
     market = call.venue.engine.market(row.symbol)
     execution = _beyond(call, row, market, rule.settings["share"])
     if execution is None or not _affordable(call, row, market, execution):
-        return payload
+        return None
     row, fill = _book(call, row, market, execution)
     told = {
         "executedQty": digits(row.executed_qty),
@@ -110,7 +112,7 @@ def _overfilled(call: Call, payload: dict[str, Any], rule: Rule) -> dict[str, An
         "status": row.status,
         "fills": [*payload.get("fills", []), _told(fill)],
     }
-    return {**payload, **{name: value for name, value in told.items() if name in payload}, "orderId": row.order_id}
+    return payload | {name: value for name, value in told.items() if name in payload}
 
 
 def _beyond(call: Call, row: OrderRow, market: Market, share: Decimal) -> Execution | None:
@@ -152,9 +154,7 @@ def _book(call: Call, row: OrderRow, market: Market, execution: Execution) -> tu
         book.change_balance(row.account, spent, free=-needed)
         book.change_balance(row.account, received, free=amount - execution.fee)
         executed, quote = row.executed_qty + execution.quantity, row.cumulative_quote + execution.notional
-    filled = replace(
-        row, executed_qty=executed, cumulative_quote=quote, status="FILLED", updated_at_ms=call.now_ms
-    )
+    filled = replace(row, executed_qty=executed, cumulative_quote=quote, status="FILLED", updated_at_ms=call.now_ms)
     book.update_order(filled)
     return filled, book.insert_fill(row, execution, call.now_ms, row.next_candle_ms)
 

@@ -1,0 +1,42 @@
+"""Takes limit orders back that have rested for long enough. What then became of them, the look that follows tells."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from trading.domain.order import Order
+from trading.errors import ExchangeUnavailable, OrderRejected
+from trading.logging.events import log_event
+from trading.ports.market import Venue
+
+logger = logging.getLogger(__name__)
+
+
+def withdraw_rested(venue: Venue, orders: Sequence[Order], *, at: datetime, rest: timedelta) -> int:
+    """Ask the venue to cancel each order that rests since `rest` or longer; how many were asked for.
+
+    A cancel is no promise: the order may have filled meanwhile (-2011), or the answer may be lost, and then it is asked
+    for again at the next reconciliation. What is left of the target is planned anew from fresh prices.
+    """
+    asked = 0
+    for order in orders:
+        if not order.is_resting or order.signed_at is None or at - order.signed_at < rest:
+            continue
+        asked += 1
+        answer = "canceled"
+        try:
+            venue.cancel(order.intent.instrument, order.client_order_id)
+        except OrderRejected as refused:
+            answer = f"{refused.code}: filled, or gone already"
+        except ExchangeUnavailable as error:
+            answer = str(error)
+        log_event(
+            logger,
+            "order_withdrawn",
+            client_order_id=order.client_order_id,
+            strategy=order.intent.strategy,
+            symbol=order.intent.instrument,
+            rested_s=round((at - order.signed_at).total_seconds()),
+            answer=answer,
+        )
+    return asked
