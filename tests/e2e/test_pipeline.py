@@ -34,6 +34,14 @@ UNION SELECT run_id, 'trade_id', venue_fill_id FROM trading.fill
 UNION SELECT run_id, 'strategy', strategy FROM trading.decision WHERE status = 'decided'
 """
 
+#: Placings since an instant that had orders ready and sent none of them because of the kill switch.
+HELD_BACK = """
+SELECT run_id
+FROM trading.run
+WHERE flow = 'place' AND outcome = 'skipped' AND started_at > %s AND message LIKE '%%none was sent: kill_switch%%'
+ORDER BY number
+"""
+
 
 def test_the_first_cycle_trades_and_both_books_agree(pipeline: RunningPipeline) -> None:
     assert pipeline.sql("SELECT count(*) FROM trading.order_event WHERE state = 'accepted'")[0][0] > 0
@@ -135,7 +143,9 @@ def test_with_the_kill_switch_paused_nothing_is_sent_and_the_run_says_why(pipeli
     def held_back() -> list[str]:
         return [run_id for (run_id,) in pipeline.sql(HELD_BACK, paused_at)]
 
-    pipeline.until(held_back, CANDLE_S, "a placing had orders that only the kill switch kept back")
+    pipeline.until(held_back, CANDLE_S, "a placing had orders ready and sent none")
+    deferred = "SELECT codes FROM trading.order_check WHERE verdict = 'deferred' AND run_id = %s"
+    assert (["kill_switch"],) in pipeline.sql(deferred, held_back()[0])  # fresh, and allowed by all else
     pipeline.run("place_orders")
     pipeline.until(lambda: len(held_back()) > 1, CANDLE_S, "a second placing was kept back")
     run_id = held_back()[0]
@@ -151,19 +161,6 @@ def test_with_the_kill_switch_paused_nothing_is_sent_and_the_run_says_why(pipeli
     pipeline.run("kill_switch")
     pipeline.run("place_orders")
     assert pipeline.posts() == posts
-
-
-#: Placings since an instant that ended as skipped, with an order that nothing but the kill switch kept back.
-HELD_BACK = """
-SELECT DISTINCT r.run_id
-FROM trading.run AS r
-WHERE r.flow = 'place' AND r.outcome = 'skipped' AND r.started_at > %s
-  AND r.message LIKE '%%none was sent: kill_switch%%'
-  AND EXISTS (
-    SELECT FROM trading.plan_line AS l JOIN trading.order_check AS c USING (client_order_id)
-    WHERE l.run_id = r.run_id AND c.verdict = 'deferred' AND c.codes = '{kill_switch}'
-  )
-"""
 
 
 def test_a_halt_outlives_a_restart_which_ends_with_the_reason(pipeline: RunningPipeline) -> None:

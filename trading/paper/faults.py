@@ -77,7 +77,7 @@ class FaultMiddleware:
             response = _answer_control(self._plan, Request(scope), body, transport)
             await response(scope, receive, send)
             return
-        request = WireRequest(self._app, scope, body, receive, send, transport)
+        request = WireRequest(self._app, scope, body, receive, send, transport=transport)
         faults = self._plan.draw((scope["method"], scope["path"]), _client_order_id(scope, body))
         FAULTS.set(tuple(faults))  # for this request alone: the server runs each in a task of its own
         for fault in faults:

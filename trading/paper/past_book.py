@@ -12,7 +12,7 @@ from trading.paper.rows import FillRow, OrderRow
 
 
 class PastBook(Book):
-    """Reads of another book as of `at_ms`, rebuilt from its rows; it shares that book's connection and writes nothing."""
+    """Reads of another book as of `at_ms`, rebuilt from its rows. Shares that book's connection and writes nothing."""
 
     def __init__(self, book: Book, markets: Mapping[str, Market], at_ms: int) -> None:
         self.path = book.path

@@ -123,6 +123,7 @@ def serve(
     host: str,
     port: int,
     announce: Callable[[str], None],
+    *,
     faults: "FaultInjector | None" = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way and close the book.

@@ -22,7 +22,7 @@ class WireRequest:
     """A request that was read whole, and the connection that its answer may or may not take."""
 
     def __init__(
-        self, app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send, transport: asyncio.Transport
+        self, app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send, *, transport: asyncio.Transport
     ) -> None:
         self._app = app
         self._scope = scope

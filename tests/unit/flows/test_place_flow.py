@@ -288,7 +288,7 @@ def test_nothing_ingested_is_a_clear_error() -> None:
 
 def test_a_limit_order_rests_and_blocks_its_instrument_until_it_ends() -> None:
     """A buy at the reference, below the best ask, rests: the next decision waits for it, and both books agree."""
-    desk = Desk(portfolio_=portfolio(order_type="limit"), weights={"sma": constant(0.5, 0.0)}).open()
+    desk = Desk(portfolio_=portfolio(order_type="limit", rest_s=600), weights={"sma": constant(0.5, 0.0)}).open()
     desk.cycle()
     desk.next_minute()
     report = desk.cycle()
