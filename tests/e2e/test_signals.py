@@ -3,12 +3,14 @@
 `alive` of the shared instance finds processes by a mark in their environment, and the database by its folder.
 """
 
+import json
 import os
 import signal
+import subprocess
 
 import pytest
 
-from tests.e2e.running_pipeline import CANDLE_S, START_S, RunningPipeline
+from tests.e2e.running_pipeline import CANDLE_S, START_S, RunningPipeline, command
 from tests.e2e.terminal import CTRL_C, Terminal
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -67,3 +69,21 @@ def test_nothing_lives_after_a_start_that_was_interrupted(home_of_pipeline: Runn
         pipeline.process.send_signal(number)
     assert pipeline.end_in_time() == 128 + number
     assert pipeline.phase() == ""
+
+
+def test_once_does_one_cycle_says_what_it_did_and_leaves_nothing_alive(home_of_pipeline: RunningPipeline) -> None:
+    """After all that ended it before: exit code 0, and one JSON object on the last line of standard output."""
+    pipeline = home_of_pipeline.ensure_stopped()
+    once = subprocess.run(
+        command("up", "--once"), env=pipeline.environ, capture_output=True, text=True, timeout=START_S, check=False
+    )
+    assert once.returncode == 0, once.stderr
+    summary = json.loads(once.stdout.splitlines()[-1])
+    assert summary["orders"] > 0
+    assert summary["fills"] > 0
+    assert (summary["open_orders"], summary["discrepancies"], summary["halts"]) == (0, 0, 0)
+    assert list(summary["runs"]) == ["ingest_candles", "evaluate_strategies", "place_orders"]
+    written = {(line["dag_id"], line["correlation_id"]) for line in pipeline.lines() if line["service"] == "task"}
+    assert set(summary["runs"].items()) <= written
+    assert summary["seconds"]["total"] > 0
+    assert pipeline.alive() == []

@@ -183,7 +183,7 @@ class StartUp:
         command = (sys.executable, "-m", "trading", "exchange", "serve", "--port", port)
         return Component(
             name="exchange",
-            command=(*command, "--state", state, "--accounts", accounts),
+            command=(*command, "--state", state, "--accounts", accounts, "--log", str(self._config.log_path)),
             environment=base_environment(self._config, self._environ),
             stage=_EXCHANGE_STAGE,
             patience_s=2.0,
