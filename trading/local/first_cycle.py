@@ -1,6 +1,6 @@
 """The first full cycle: trigger the ingestion, wait for the runs that follow, and say which they were."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -26,7 +26,7 @@ class Cycle:
     failed: tuple[DagRun, ...]
 
 
-def end_interrupted_runs(api: AirflowApi, clock: Clock, still: Callable[[], None], *, before: datetime) -> int:
+def end_interrupted_runs(api: AirflowApi, clock: Clock, *, before: datetime) -> int:
     """Mark runs as failed that began `before` this start, as soon as the web server answers; how many there were.
 
     Whoever executed them is gone. Airflow itself would notice after minutes, in which a DAG of one run at a time waits.
@@ -34,7 +34,6 @@ def end_interrupted_runs(api: AirflowApi, clock: Clock, still: Callable[[], None
     """
     deadline = clock.monotonic() + GIVE_UP_S
     while not api.health() and clock.monotonic() < deadline:
-        still()
         clock.sleep(_POLL_S)
     started = [run for run in api.running() if run.started_at and run.run_type != "backfill"]
     interrupted = [run for run in started if datetime.fromisoformat(run.started_at) < before]
@@ -43,7 +42,7 @@ def end_interrupted_runs(api: AirflowApi, clock: Clock, still: Callable[[], None
     return len(interrupted)
 
 
-def wait_until_healthy(api: AirflowApi, clock: Clock, still: Callable[[], None]) -> None:
+def wait_until_healthy(api: AirflowApi, clock: Clock) -> None:
     """Wait for Airflow's four components. Raises ComponentFailed after five minutes."""
     deadline = clock.monotonic() + GIVE_UP_S
     health: dict[str, str] = {}
@@ -51,13 +50,12 @@ def wait_until_healthy(api: AirflowApi, clock: Clock, still: Callable[[], None])
         health = api.health()
         if health and all(health[part] == "healthy" for part in HEALTH_PARTS):
             return
-        still()
         clock.sleep(_POLL_S)
     state = ", ".join(f"{part} {health.get(part, 'silent')}" for part in HEALTH_PARTS)
     raise ComponentFailed(f"Airflow was not healthy after {GIVE_UP_S:.0f} s: {state}")
 
 
-def wait_for_dags(api: AirflowApi, clock: Clock, still: Callable[[], None]) -> None:
+def wait_for_dags(api: AirflowApi, clock: Clock) -> None:
     """Wait until Airflow knows the DAGs of the chain. Raises ComponentFailed with the files that cannot be read."""
     deadline = clock.monotonic() + GIVE_UP_S
     complain_at = clock.monotonic() + _PARSING_S
@@ -68,7 +66,6 @@ def wait_for_dags(api: AirflowApi, clock: Clock, still: Callable[[], None]) -> N
             return
         if clock.monotonic() > complain_at and (errors := api.import_errors()):
             raise ComponentFailed("DAG files that Airflow cannot read:\n" + "\n".join(errors))
-        still()
         clock.sleep(_POLL_S)
     raise ComponentFailed(f"Airflow does not know {', '.join(sorted(missing))} after {GIVE_UP_S:.0f} s")
 
@@ -80,7 +77,7 @@ def wait_for_candle(clock: Clock, *, least_s: float, period_s: int = 60) -> None
         clock.sleep(left_s)
 
 
-def run_cycle(api: AirflowApi, clock: Clock, still: Callable[[], None]) -> Cycle:
+def run_cycle(api: AirflowApi, clock: Clock) -> Cycle:
     """Trigger the ingestion and wait until orders were placed because of what it, or the schedule's own run, brought.
 
     Raises ComponentFailed where a run of the chain fails, or none comes within five minutes.
@@ -98,7 +95,6 @@ def run_cycle(api: AirflowApi, clock: Clock, still: Callable[[], None]) -> Cycle
             failed = []  # busy; the deadline bounds it
         if failed:
             return Cycle({run.dag_id: run.run_id for run in failed}, tuple(failed))
-        still()
         clock.sleep(_POLL_S)
     raise ComponentFailed(f"no run of {PLACE} ended within {GIVE_UP_S:.0f} s of {first.run_id}; {_states(api, since)}")
 

@@ -91,11 +91,11 @@ class StartUp:
             pipeline.load_history(progress)
         api = AirflowApi(f"http://127.0.0.1:{config.ui_port}", user=UI_USER, password=self._password())
         with self._screen.step("Airflow"), self._logs_of("api-server", "scheduler"):
-            ended = first_cycle.end_interrupted_runs(api, self._clock, self._screen.still, before=self._began_at)
+            ended = first_cycle.end_interrupted_runs(api, self._clock, before=self._began_at)
             if ended:
                 self._screen.line(f"  {ended} runs that the last stop had interrupted are marked as failed")
-            first_cycle.wait_until_healthy(api, self._clock, self._screen.still)
-            first_cycle.wait_for_dags(api, self._clock, self._screen.still)
+            first_cycle.wait_until_healthy(api, self._clock)
+            first_cycle.wait_for_dags(api, self._clock)
         return self._first_cycle(api, pipeline, once=once)
 
     def _first_cycle(self, api: AirflowApi, pipeline: Pipeline, *, once: bool) -> Started:
@@ -103,7 +103,7 @@ class StartUp:
             with self._screen.step("waiting for a candle"):
                 first_cycle.wait_for_candle(self._clock, least_s=_ONCE_LEAST_S)
         with self._screen.step("first cycle"), self._logs_of("scheduler"):
-            cycle = first_cycle.run_cycle(api, self._clock, self._screen.still)
+            cycle = first_cycle.run_cycle(api, self._clock)
             if once:
                 first_cycle.wait_until_quiet(api, self._clock, limit_s=_QUIET_S)
         return Started(pipeline, pipeline.summary(), cycle)
@@ -198,7 +198,6 @@ class StartUp:
                 with opener.open(address, timeout=2):
                     return
             except OSError:
-                self._screen.still()
                 self._clock.sleep(_POLL_S)
         why = self._supervisor.last_lines("exchange")
         raise ComponentFailed(f"the paper exchange did not answer at {address} within {_GIVE_UP_S:.0f} s; {why}")

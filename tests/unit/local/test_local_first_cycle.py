@@ -23,13 +23,14 @@ class FakeAirflow:
         self.all_runs = runs
         self.runs_after_s = runs_after_s
         self.health_now = dict.fromkeys(HEALTH_PARTS, "healthy")
+        self.healthy_after_s = 0.0
         self.known = set(first_cycle.CHAIN)
         self.errors: list[str] = []
         self.failed: list[str] = []
         self.triggered: list[str] = []
 
     def health(self) -> dict[str, str]:
-        return self.health_now
+        return self.health_now if self.clock.monotonic() >= self.healthy_after_s else {}
 
     def dag_ids(self) -> set[str]:
         return self.known
@@ -64,13 +65,9 @@ def clock() -> ManualClock:
     return ManualClock(NOON)
 
 
-def nothing() -> None:
-    return None
-
-
 def test_the_runs_of_a_cycle_are_those_that_caused_its_placing_in_order(clock: ManualClock) -> None:
     api = FakeAirflow(clock, [PLACED, EVALUATED, INGESTED], runs_after_s=5)
-    cycle = first_cycle.run_cycle(api, clock, nothing)
+    cycle = first_cycle.run_cycle(api, clock)
     assert list(cycle.runs.items()) == [("ingest_candles", "i"), ("evaluate_strategies", "e"), ("place_orders", "p")]
     assert (cycle.failed, api.triggered) == ((), ["ingest_candles"])
     assert clock.monotonic() >= 5
@@ -78,29 +75,24 @@ def test_the_runs_of_a_cycle_are_those_that_caused_its_placing_in_order(clock: M
 
 def test_a_failed_run_ends_the_wait_and_is_named(clock: ManualClock) -> None:
     broken = DagRun("evaluate_strategies", "e", "asset_triggered", "failed", "")
-    cycle = first_cycle.run_cycle(FakeAirflow(clock, [broken, INGESTED]), clock, nothing)
+    cycle = first_cycle.run_cycle(FakeAirflow(clock, [broken, INGESTED]), clock)
     assert cycle.failed == (broken,)
 
 
 def test_a_cycle_that_never_places_is_given_up_after_five_minutes_with_the_runs_so_far(clock: ManualClock) -> None:
     with pytest.raises(ComponentFailed, match=r"no run of place_orders ended within 300 s.*ingest_candles i success"):
-        first_cycle.run_cycle(FakeAirflow(clock, [INGESTED]), clock, nothing)
+        first_cycle.run_cycle(FakeAirflow(clock, [INGESTED]), clock)
     assert 300 <= clock.monotonic() < 302
 
 
 def test_a_slow_start_is_waited_for_and_one_of_five_minutes_is_not(clock: ManualClock) -> None:
     api = FakeAirflow(clock, [])
-    api.health_now = {}
-
-    def still() -> None:
-        if clock.monotonic() > 200:
-            api.health_now = dict.fromkeys(HEALTH_PARTS, "healthy")
-
-    first_cycle.wait_until_healthy(api, clock, still)
-    assert clock.monotonic() > 200
+    api.healthy_after_s = 200
+    first_cycle.wait_until_healthy(api, clock)
+    assert clock.monotonic() >= 200
     api.health_now = dict.fromkeys(HEALTH_PARTS, "healthy") | {"scheduler": "unhealthy"}
     with pytest.raises(ComponentFailed, match=r"not healthy after 300 s: .*scheduler unhealthy"):
-        first_cycle.wait_until_healthy(api, clock, nothing)
+        first_cycle.wait_until_healthy(api, clock)
 
 
 def test_dag_files_that_cannot_be_read_are_named_after_a_minute(clock: ManualClock) -> None:
@@ -108,7 +100,7 @@ def test_dag_files_that_cannot_be_read_are_named_after_a_minute(clock: ManualClo
     api.known = {"ingest_candles"}
     api.errors = ["dags/place_orders.py: SyntaxError"]
     with pytest.raises(ComponentFailed, match=r"dags/place_orders.py: SyntaxError"):
-        first_cycle.wait_for_dags(api, clock, nothing)
+        first_cycle.wait_for_dags(api, clock)
     assert 60 < clock.monotonic() < 62
 
 
@@ -122,7 +114,7 @@ def test_only_live_runs_of_an_earlier_start_are_marked_as_interrupted(clock: Man
         DagRun("place_orders", "done", "asset_triggered", "success", before),
     ]
     api = FakeAirflow(clock, runs)
-    assert first_cycle.end_interrupted_runs(api, clock, nothing, before=NOON) == 1
+    assert first_cycle.end_interrupted_runs(api, clock, before=NOON) == 1
     assert api.failed == ["orphan"]
 
 
