@@ -152,4 +152,4 @@ def _is_loopback(host: str) -> bool:
 
 
 def _json(payload: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(payload, default=str), status, media_type="application/json")
+    return Response(orjson.dumps(payload, default=float), status, media_type="application/json")

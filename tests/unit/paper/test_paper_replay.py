@@ -11,7 +11,7 @@ from trading.domain.matching import MatchingRules
 from trading.domain.venue_filters import VenueRules
 from trading.errors import ConfigurationError
 from trading.paper.candle_files import read_candle_file
-from trading.paper.replay import WEEK_MS, MarketCandle, Market, replay_shift_weeks
+from trading.paper.replay import WEEK_MS, Market, MarketCandle, replay_shift_weeks
 
 D = Decimal
 DAY_MS = 86_400_000
