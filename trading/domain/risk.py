@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -79,6 +79,7 @@ class RiskSnapshot:
     newest_clean_at: datetime | None
     skew_ms: float
     open_discrepancies: int = 0
+    state_reason: str = ""  # what made the state, in words
 
     @property
     def reduces(self) -> bool:
@@ -120,7 +121,9 @@ def _text(value: object) -> str:
 
 def _kill_switch(risk: RiskSnapshot) -> Finding | None:
     answer = MAY_SEND[risk.state][risk.intent.purpose]
-    return None if answer is Answer.YES else _deferred(state=risk.state, purpose=risk.intent.purpose, answer=answer)
+    if answer is Answer.YES:
+        return None
+    return _deferred(state=risk.state, purpose=risk.intent.purpose, answer=answer, because=risk.state_reason or risk.state)
 
 
 def _expired(risk: RiskSnapshot) -> Finding | None:
@@ -291,8 +294,3 @@ def check_order(risk: RiskSnapshot) -> CheckedOrder:
             f"{code}.{name}": value for code, finding in findings.items() for name, value in finding.figures.items()
         },
     )
-
-
-def orders_window(at: datetime) -> datetime:
-    """Since when sent orders count for the rate limit: one minute."""
-    return at - timedelta(minutes=1)

@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from trading.domain.kill_switch import TradingState, trading_state
+from trading.domain.kill_switch import Halt, TradingState, trading_state
 from trading.domain.money import ZERO
 from trading.domain.order import Order, OrderIntent, Side
 from trading.domain.portfolio import Portfolio
 from trading.domain.position import Position
-from trading.domain.risk import RiskSnapshot, orders_window
+from trading.domain.risk import RiskSnapshot
 from trading.flows.market_view import MarketView
 from trading.ports.ledger import Books
 
@@ -23,6 +23,7 @@ class Conditions:
     portfolio: Portfolio
     view: MarketView
     paused: bool
+    paused_by: str = ""  # in words, for whoever asks why nothing was sent
 
 
 def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: datetime) -> RiskSnapshot:
@@ -32,15 +33,15 @@ def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: d
     positions = books.fills.positions(account)
     balances = books.entries.balances(account)
     best = view.best.get(intent.instrument)
-    state = trading_state(
-        books.control.halts(account), lease_expires_at=books.control.lease_expires_at(account), at=books.now()
-    )
+    halts, lease = books.control.halts(account), books.control.lease_expires_at(account)
+    state = trading_state(halts, lease_expires_at=lease, at=books.now())
     return RiskSnapshot(
         at=at,
         intent=intent,
         instrument=view.instruments.get(intent.instrument),
         limits=conditions.portfolio.limits,
         state=TradingState.HALT if conditions.paused else state,
+        state_reason=conditions.paused_by if conditions.paused else _why(state, halts, lease),
         expected_price=(best.ask if intent.side is Side.BUY else best.bid) if best else None,
         newest_close_at=view.newest_close_at.get(intent.instrument),
         held=positions.get((intent.strategy, intent.instrument), Position()).quantity,
@@ -49,11 +50,20 @@ def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: d
         equity=account_equity(balances, view),
         free_quote=balances.get((intent.strategy, conditions.portfolio.currency), ZERO)
         - _reserved(others, intent.strategy, view.prices),
-        orders_last_minute=len(books.orders.submitted_since(account, orders_window(at))),
+        orders_last_minute=len(books.orders.submitted_since(account, at - timedelta(minutes=1))),
         newest_clean_at=books.reconciliations.newest_clean_at(account),
         skew_ms=view.skew_ms,
         open_discrepancies=len(books.reconciliations.open_discrepancies(account)),
     )
+
+
+def _why(state: TradingState, halts: tuple[Halt, ...], lease: datetime | None) -> str:
+    """What made the state, in words; empty while running."""
+    if halts:
+        return "; ".join(f"halt {halt.halt_id} by {halt.author}: {halt.reason}" for halt in halts)
+    if state is TradingState.STALE:
+        return f"the lease ended at {lease.isoformat(timespec='seconds')}" if lease else "there was no lease yet"
+    return ""
 
 
 def account_equity(balances: dict[tuple[str, str], Decimal], view: MarketView) -> Decimal:

@@ -7,6 +7,7 @@ tx1 wrote down; tx2 records the answer. Whatever dies in between is found by rec
 import logging
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
 from trading.clock import Clock
 from trading.domain.ids import Run
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 #: Asks Airflow whether the DAG `kill_switch` is paused. Raising means unreadable.
 IsPaused = Callable[[], bool]
+
+
+_PAUSED: Final = "Airflow says that the DAG kill_switch is paused"
+_BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
 
 
 class Outcome(StrEnum):
@@ -92,8 +97,14 @@ class Sender:
             if not latched:
                 pause.read()
             # Without a latch the command line cannot know of a pause, so it may not send.
-            paused = pause.paused or (not latched and not pause.can_ask)
-            conditions = Conditions(account=self._account, portfolio=self._portfolio, view=view, paused=paused)
+            blind = not latched and not pause.can_ask
+            conditions = Conditions(
+                account=self._account,
+                portfolio=self._portfolio,
+                view=view,
+                paused=pause.paused or blind,
+                paused_by=_PAUSED if pause.paused else _BLIND,
+            )
             request, checked = self._authorise(order, conditions, run, epoch=epoch)
             if request is None:
                 return _refusal(checked), _why(checked)
