@@ -123,7 +123,9 @@ def _kill_switch(risk: RiskSnapshot) -> Finding | None:
     answer = MAY_SEND[risk.state][risk.intent.purpose]
     if answer is Answer.YES:
         return None
-    return _deferred(state=risk.state, purpose=risk.intent.purpose, answer=answer, because=risk.state_reason or risk.state)
+    return _deferred(
+        state=risk.state, purpose=risk.intent.purpose, answer=answer, because=risk.state_reason or risk.state
+    )
 
 
 def _expired(risk: RiskSnapshot) -> Finding | None:

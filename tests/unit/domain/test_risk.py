@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.examples import BTC, ETH, MINUTE, T0, intent
 from trading.domain.kill_switch import MAY_SEND, Answer, TradingState
 from trading.domain.order import Order, OrderState, OrderType, Purpose, Side
-from trading.domain.risk import CHECKS, Limits, RiskSnapshot, Verdict, check_order, orders_window
+from trading.domain.risk import CHECKS, Limits, RiskSnapshot, Verdict, check_order
 
 AT = T0 + timedelta(seconds=5)
 LIMITS = Limits(
@@ -227,11 +227,6 @@ def test_the_kill_switch_is_the_table(state: TradingState, purpose: Purpose) -> 
     """Anything but a plain yes keeps the order back."""
     checked = check_order(risk(state=state, intent=wish(purpose=purpose)))
     assert (checked.verdict is ALLOWED) == (MAY_SEND[state][purpose] is Answer.YES)
-
-
-def test_the_rate_looks_back_one_minute() -> None:
-    """Sixty seconds, to the instant."""
-    assert orders_window(AT) == AT - timedelta(seconds=60)
 
 
 amounts = st.decimals(0, 20, places=3)
