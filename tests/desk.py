@@ -15,7 +15,7 @@ from tests.examples import ACCOUNT, BTC, ETH, T0
 from trading.adapters.memory.ledger import MemoryLedger
 from trading.adapters.memory.market import MemoryMarket
 from trading.adapters.memory.venue import MemoryVenue, Post
-from trading.clock import ManualClock
+from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, Panel, to_ms
 from trading.domain.money import ZERO
@@ -118,8 +118,12 @@ class Desk:
         balances: Mapping[str, Decimal] = BALANCES,
         volume: float = 10_000.0,
         clock: ManualClock | None = None,
+        store: Ledger | None = None,
+        desk_type: type[MemoryVenue] = MemoryVenue,
     ) -> None:
         self.clock = clock or ManualClock(T0 + timedelta(seconds=2))
+        #: What the flows read the time from; a test may let it be wrong.
+        self.worker_clock: Clock = self.clock
         self.portfolio = portfolio_ or portfolio()
         self.weights = dict(weights or {})
         series = candles or {
@@ -127,11 +131,13 @@ class Desk:
             (ETH.symbol, "1m"): flat_candles(10.0, volume),
         }
         self.memory_market = MemoryMarket(series, [BTC, ETH], self.clock)
-        self.memory_venue = MemoryVenue(self.memory_market, self.clock, dict(balances))
+        self.memory_venue = desk_type(self.memory_market, self.clock, dict(balances))
         self.memory_ledger = MemoryLedger(self.clock)
+        #: Where the books are kept; `ledger` is the flows' way to it.
+        self.store: Ledger = store or self.memory_ledger
         self.market: MarketData = self.memory_market
         self.venue: Venue = self.memory_venue
-        self.ledger: Ledger = self.memory_ledger
+        self.ledger: Ledger = self.store
         self.horizon = HORIZON
         self._numbers = itertools.count(1)
 
@@ -152,7 +158,7 @@ class Desk:
 
     @property
     def open_account(self) -> OpenAccount:
-        return OpenAccount(self.ledger, self.clock, account=ACCOUNT, venue="memory", mode=ENVIRONMENT)
+        return OpenAccount(self.ledger, self.worker_clock, account=ACCOUNT, venue="memory", mode=ENVIRONMENT)
 
     def ingest(self, **changes: Any) -> IngestReport:
         request: dict[str, Any] = {
@@ -160,12 +166,12 @@ class Desk:
             "timeframe": "1m",
             "history": timedelta(minutes=5),
         }
-        return Ingest(self.ledger, self.market, self.clock).run(
+        return Ingest(self.ledger, self.market, self.worker_clock).run(
             self.run_of("ingest"), [IngestRequest(**(request | changes))]
         )
 
     def evaluate(self) -> EvaluateReport:
-        return Evaluate(self.ledger, self.clock, self.strategies()).run(self.run_of("evaluate"))
+        return Evaluate(self.ledger, self.worker_clock, self.strategies()).run(self.run_of("evaluate"))
 
     def strategies(self) -> list[Strategy]:
         return [
@@ -179,7 +185,7 @@ class Desk:
             self.ledger,
             self.venue,
             self.market,
-            self.clock,
+            self.worker_clock,
             account=ACCOUNT,
             portfolio=self.portfolio,
             recv_window_ms=RECV_WINDOW_MS,
@@ -192,7 +198,7 @@ class Desk:
         flow = Reconcile(
             self.ledger,
             self.venue,
-            self.clock,
+            self.worker_clock,
             account=ACCOUNT,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
@@ -200,16 +206,16 @@ class Desk:
         return flow.run(self.run_of("reconcile"))
 
     def lease(self) -> None:
-        RenewLease(self.ledger, self.market, self.clock, account=ACCOUNT, max_clock_skew_ms=1_000).run(
+        RenewLease(self.ledger, self.market, self.worker_clock, account=ACCOUNT, max_clock_skew_ms=1_000).run(
             self.run_of("lease")
         )
 
     def halt(self, reason: str = "a test says so") -> int:
-        flow = Halt(self.ledger, self.clock, account=ACCOUNT)
+        flow = Halt(self.ledger, self.worker_clock, account=ACCOUNT)
         return flow.run(self.run_of("halt"), author="ada", reason=reason).halt_id
 
     def resume(self, halt_id: int, **changes: Any) -> None:
-        flow = Resume(self.ledger, self.clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)
+        flow = Resume(self.ledger, self.worker_clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)
         flow.run(self.run_of("resume"), self.token(halt_id, **changes))
 
     def token(self, halt_id: int, *, key: str = KEY, **changes: Any) -> str:
@@ -250,7 +256,7 @@ class Desk:
 
     def read(self, question: Callable[[Books], Any]) -> Any:
         """Ask the books."""
-        with self.memory_ledger.transaction() as books:
+        with self.store.transaction() as books:
             return question(books)
 
     def halts(self) -> Sequence[Any]:

@@ -9,7 +9,7 @@ Exit codes (of an error: its class's `exit_code` in trading.errors):
     69   the exchange, or the way to it
     70   what must never happen did, or a defect of this program
     75   halted: the kill switch, the lease or an unreadable flag forbids sending
-    77   refused: one of our own limits, or an override that releases nothing
+    77   refused: one of our own limits, an override or an adoption
     78   a setting, a secret, a file or the database is missing or wrong
     130  interrupted by Ctrl-C
     141  whoever read the output went away

@@ -21,6 +21,7 @@ from trading.domain.override import MAX_LIFE, Override, sign_override
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
+from trading.flows.adopt import Adopt
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
 from trading.flows.halt import Halt
@@ -192,6 +193,11 @@ class TradingManager:
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
         )
+
+    @property
+    def adopt(self) -> Adopt:
+        """What happened outside into the ledger."""
+        return Adopt(self.ledger, self.venue, self.clock, account=self.config.account, horizon=self.horizon)
 
     @property
     def lease(self) -> RenewLease:

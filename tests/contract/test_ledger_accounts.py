@@ -172,11 +172,23 @@ def test_history_tells_halts_releases_and_refusals_newest_first(opened: Ledger) 
     assert released.detail["jti"] == "token-1"
 
 
+def test_an_adoption_is_in_the_history_with_its_figures_and_ends_no_halt(opened: Ledger) -> None:
+    adopted = halt(kind=ControlKind.ADOPTED, reason="deposit", detail={"balance USDT": "ours 1, theirs 2"})
+    with opened.transaction() as books:
+        books.control.adopt(ACCOUNT, adopted)
+    with opened.transaction() as books:
+        assert books.control.history(ACCOUNT, 1) == [adopted]
+        assert len(books.control.halts(ACCOUNT)) == 1
+        assert books.control.history("other", 1) == []
+
+
 def test_only_a_halt_engages_and_only_a_refusal_is_refused(opened: Ledger) -> None:
     with pytest.raises(InvariantViolation), opened.transaction() as books:
         books.control.engage(ACCOUNT, halt(kind=ControlKind.HALT_RELEASED, halt_id=1))
     with pytest.raises(InvariantViolation), opened.transaction() as books:
         books.control.refuse(ACCOUNT, halt())
+    with pytest.raises(InvariantViolation), opened.transaction() as books:
+        books.control.adopt(ACCOUNT, halt())
 
 
 def test_the_lease_ends_when_it_was_last_told_to(opened: Ledger) -> None:

@@ -72,8 +72,9 @@ def test_a_runs_planning_lines_come_back_in_their_order(opened: Ledger) -> None:
 
 
 def test_a_fill_shows_in_every_reading_of_its_order(opened: Ledger) -> None:
-
+    """The order as it stands, among the open ones, among the newest, and as the fold of its next event."""
     with opened.transaction() as books:
+        books.instruments.save([BTC], at=T0, run=RUN)
         books.orders.plan(intent(), RUN)
         order = books.orders.get(intent().client_order_id)
         assert order is not None

@@ -55,6 +55,18 @@ def test_a_fill_and_its_entries_are_stored_once(trading: Ledger) -> None:
         assert books.entries.balances(ACCOUNT) == {("sma", "BTC"): Decimal("0.1998"), ("sma", "USDT"): Decimal(-14000)}
 
 
+def test_a_fill_is_known_by_its_number_at_its_venue_and_instrument_in_its_account(trading: Ledger) -> None:
+    with trading.transaction() as books:
+        assert not books.fills.known(ACCOUNT, ours(1))
+        record(books, ours(1))
+    with trading.transaction() as books:
+        assert books.fills.known(ACCOUNT, ours(1, client_order_id="", price=Decimal(1)))
+        assert not books.fills.known(ACCOUNT, ours(2))
+        assert not books.fills.known(ACCOUNT, ours(1, venue="kraken"))
+        assert not books.fills.known(ACCOUNT, ours(1, instrument=ETH.symbol))
+        assert not books.fills.known("other", ours(1))
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -172,3 +172,51 @@ def test_discrepancies_come_oldest_first_then_by_kind_and_key(opened: Ledger) ->
     assert compare(opened, *reversed(found)) == found
     with opened.transaction() as books:
         assert books.reconciliations.open_discrepancies("other") == []
+
+
+def test_the_newest_count_of_sightings_is_kept(opened: Ledger) -> None:
+    lost = discrepancy(kind=DiscrepancyKind.FORGOTTEN_ORDER, key="a")
+    assert compare(opened, lost) == [lost]
+    assert compare(opened, replace(lost, sightings=2), minutes=1, compared=False) == [replace(lost, sightings=2)]
+
+
+NOTED = discrepancy(kind=DiscrepancyKind.EXTERNAL_FILL, key="BTC/USDT:7", theirs=Decimal("1.50"))
+
+
+def acknowledge(ledger: Ledger, *findings: Discrepancy) -> object:
+    with ledger.transaction() as books:
+        books.reconciliations.acknowledge(ACCOUNT, findings, RUN)
+    with ledger.transaction() as books:
+        return books.reconciliations.acknowledged(ACCOUNT)
+
+
+def test_what_was_acknowledged_is_remembered_by_kind_key_and_figure(opened: Ledger) -> None:
+    with opened.transaction() as books:
+        assert books.reconciliations.acknowledged(ACCOUNT) == frozenset()
+    overfill = discrepancy(kind=DiscrepancyKind.OVERFILL, key="a", theirs=Decimal(2))
+    further = replace(overfill, theirs=Decimal(3))
+    order = replace(NOTED, kind=DiscrepancyKind.EXTERNAL_ORDER)
+    assert acknowledge(opened, NOTED, order, overfill) == {NOTED.finding, order.finding, overfill.finding}
+    assert acknowledge(opened, further) == {NOTED.finding, order.finding, overfill.finding, further.finding}
+    with opened.transaction() as books:
+        assert books.reconciliations.acknowledged("other") == frozenset()
+
+
+def test_acknowledging_the_same_again_changes_nothing_however_it_is_dated_or_written(opened: Ledger) -> None:
+    again = replace(NOTED, theirs=Decimal("1.5"), first_seen_at=T0 + MINUTE, confirmed=True, ours=Decimal(9))
+    assert acknowledge(opened, NOTED, again) == {NOTED.finding} == {again.finding}
+
+
+@pytest.mark.parametrize(
+    "kind", [DiscrepancyKind.BALANCE, DiscrepancyKind.FORGOTTEN_ORDER, DiscrepancyKind.LATE_ACCEPTANCE]
+)
+def test_what_the_ledger_itself_must_end_cannot_be_waved_through(opened: Ledger, kind: DiscrepancyKind) -> None:
+    with pytest.raises(InvariantViolation):
+        acknowledge(opened, NOTED, replace(NOTED, kind=kind))
+    with opened.transaction() as books:
+        assert books.reconciliations.acknowledged(ACCOUNT) == frozenset()
+
+
+def test_nothing_is_acknowledged_for_an_account_that_was_never_opened(ledger: Ledger) -> None:
+    with pytest.raises(InvariantViolation):
+        acknowledge(ledger, NOTED)

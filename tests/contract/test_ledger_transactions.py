@@ -1,6 +1,7 @@
 """What both ledgers promise of transactions, the sending fence and the clock."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -47,6 +48,7 @@ def write_everything(books: Books) -> None:
     books.reconciliations.record(ACCOUNT, agreed, RUN)
     found = ReconciliationResult(at=T0, compared=True, discrepancies=(DIFFERENCE,), unknown_orders=0)
     books.reconciliations.record(ACCOUNT, found, RUN)
+    books.reconciliations.acknowledge(ACCOUNT, [replace(DIFFERENCE, kind=DiscrepancyKind.EXTERNAL_FILL)], RUN)
     books.runs.start(RUN, "place", T0)
     books.runs.finish(RUN, "place", T0 + MINUTE, outcome="done", message="", counts={"orders": 1})
 
@@ -75,6 +77,7 @@ def read_everything(books: Books) -> dict[str, object]:
         "lease": lambda: books.control.lease_expires_at(ACCOUNT),
         "clean": lambda: books.reconciliations.newest_clean_at(ACCOUNT),
         "discrepancies": lambda: books.reconciliations.open_discrepancies(ACCOUNT),
+        "acknowledged": lambda: books.reconciliations.acknowledged(ACCOUNT),
         "runs": lambda: books.runs.recent(None, 10),
     }
     return {name: read() for name, read in reads.items()}

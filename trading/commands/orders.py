@@ -1,10 +1,11 @@
-"""`trading place` and `reconcile`, and what they left in the books: orders, fills, positions, balances."""
+"""`trading place` and `reconcile [--adopt]`, and what they left in the books: orders, fills, positions, balances."""
 
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 import typer
 
+from trading.commands.adoption import Signature, adopt_or_show
 from trading.commands.invocation import Verbose, examples, open_manager, open_run
 from trading.commands.listing import AsJson, Column, Limit, show, show_fields
 from trading.domain.ledger import Fill
@@ -27,11 +28,35 @@ def place(*, as_json: AsJson = False, verbose: Verbose = False) -> None:
         typer.echo(f"nothing was sent: `trading why {run.run_id}` says why", err=True)
 
 
-@app.command(epilog=examples("trading reconcile", "trading reconcile --json"))
-def reconcile(*, as_json: AsJson = False, verbose: Verbose = False) -> None:
+@app.command(
+    epilog=examples(
+        "trading reconcile",
+        "trading reconcile --json",
+        "trading reconcile --adopt",
+        'trading reconcile --adopt --yes HASH --person anna --reason "deposit of 3 March, on the bank statement"',
+    )
+)
+def reconcile(
+    *,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Then show what happened outside, and take it into the ledger once signed for."),
+    ] = False,
+    yes: Annotated[
+        str | None, typer.Option("--yes", metavar="HASH", help="Adopt without asking exactly what had this hash.")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--person", help="Who signs for the adoption.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is adopted; it stays in the audit log.")] = None,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+) -> None:
     """Bring the venue's answers, fills and balances into the ledger."""
+    signature = Signature.of(adopt=adopt, shown=yes, person=by, reason=reason)
     with open_run(verbose=verbose) as (manager, run):
         report = manager.reconcile.run(run)
+        if adopt:
+            adopt_or_show(manager.adopt, run, signature, as_json=as_json)
+            return
     show_fields({"run_id": run.run_id, **report.counts}, as_json=as_json)
 
 

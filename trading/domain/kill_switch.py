@@ -16,6 +16,7 @@ class ControlKind(StrEnum):
     HALT_ENGAGED = "halt_engaged"
     HALT_RELEASED = "halt_released"
     OVERRIDE_REFUSED = "override_refused"
+    ADOPTED = "adopted"
 
 
 class LatchState(StrEnum):

@@ -5,8 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final, TypeAlias
 
 from trading.domain.money import ZERO
+
+#: A venue that took an order may not be taken at its word when it says that it knows none: not for less than this long,
+SILENCE: Final = timedelta(minutes=10)
+#: nor in fewer looks than this.
+SILENT_LOOKS: Final = 3
 
 
 class DiscrepancyKind(StrEnum):
@@ -17,11 +23,23 @@ class DiscrepancyKind(StrEnum):
     EXTERNAL_FILL = "external_fill"
     OVERFILL = "overfill"
     LATE_ACCEPTANCE = "late_acceptance"
+    FORGOTTEN_ORDER = "forgotten_order"
+
+
+#: A disagreement as it is acknowledged: with the venue's figure, so that what changes later is found anew.
+Finding: TypeAlias = tuple[DiscrepancyKind, str, Decimal]
+#: What no entry of the ledger can end, since it is the venue's history: a person takes note of it.
+ACKNOWLEDGED_KINDS: Final = frozenset(
+    {DiscrepancyKind.EXTERNAL_ORDER, DiscrepancyKind.EXTERNAL_FILL, DiscrepancyKind.OVERFILL}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discrepancy:
-    """One disagreement. `key` names the currency, order or fill; `confirmed` once it outlived the visibility lag."""
+    """One disagreement. `key` names the currency, order or fill; `confirmed` once it outlived the visibility lag.
+
+    `sightings` counts the reconciliations that found it, this one included.
+    """
 
     kind: DiscrepancyKind
     key: str
@@ -29,16 +47,32 @@ class Discrepancy:
     theirs: Decimal
     first_seen_at: datetime
     confirmed: bool = False
+    sightings: int = 1
+
+    @property
+    def finding(self) -> Finding:
+        """What it says, without when it was seen."""
+        return (self.kind, self.key, self.theirs)
 
     def since(self, before: "Discrepancy | None", lag: timedelta, *, at: datetime) -> "Discrepancy":
         """The same finding, dated from when it was first seen; confirmed once it is older than the visibility lag.
 
-        `at` is when the look that found it again began: how long its findings waited to be judged ages nothing.
+        A forgotten order takes longer: several looks, over ten minutes. `at` is when the look that found it again
+        began: how long its findings waited to be judged ages nothing.
         """
         if before is None:
             return self
-        aged = at - before.first_seen_at > lag
-        return replace(self, first_seen_at=before.first_seen_at, confirmed=before.confirmed or aged)
+        age, sightings = at - before.first_seen_at, before.sightings + 1
+        if self.kind is DiscrepancyKind.FORGOTTEN_ORDER:
+            lasting = age > max(lag, SILENCE) and sightings >= SILENT_LOOKS
+        else:
+            lasting = age > lag
+        return replace(
+            self,
+            first_seen_at=before.first_seen_at,
+            sightings=sightings,
+            confirmed=before.confirmed or lasting,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

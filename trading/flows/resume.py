@@ -69,7 +69,8 @@ class Resume:
             raise OverrideRefused(f"outcome unknown: {', '.join(unknown)}")
         confirmed = [d.key for d in books.reconciliations.open_discrepancies(self._account) if d.confirmed]
         if confirmed:
-            raise OverrideRefused(f"discrepancies are open: {', '.join(confirmed)}")
+            keys = ", ".join(confirmed)
+            raise OverrideRefused(f"discrepancies are open: {keys}; `trading reconcile --adopt` shows both sides")
 
     def _refuse(self, run: Run, token: str, override: Override | None, refused: OverrideRefused) -> None:
         """The cause goes to the audit log with the token's hash, never the token."""

@@ -1,4 +1,4 @@
-"""What the venue shows and no intent of ours explains: external orders and fills, overfills, late acceptances."""
+"""What no intent of ours explains: external orders and fills, overfills, late acceptances, forgotten orders."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,19 +8,13 @@ from trading.domain.ledger import Fill
 from trading.domain.money import ZERO
 from trading.domain.order import SENT_OPEN, Order, OrderState
 from trading.domain.reconciliation import Discrepancy, DiscrepancyKind
-from trading.domain.venue_order import VenueOrder
+from trading.domain.venue_order import Horizon, VenueOrder
+from trading.flows.venue_look import VenueLook
 from trading.ports.ledger import Books
 
-#: By our books the venue never took an order in one of these states.
-_NEVER_THERE: Final = (
-    frozenset(OrderState)
-    - SENT_OPEN
-    - {
-        OrderState.FILLED,
-        OrderState.CANCELED,
-        OrderState.EXPIRED_AT_VENUE,
-    }
-)
+#: By our books no order in one of these states rests: the venue never took it, or it ended there for good. One that was
+#: filled or cancelled a moment ago may still be listed.
+_NOT_RESTING: Final = frozenset(OrderState) - SENT_OPEN - {OrderState.FILLED, OrderState.CANCELED}
 
 
 def external_fills(fills: Sequence[Fill], at: datetime) -> list[Discrepancy]:
@@ -38,11 +32,11 @@ def external_fills(fills: Sequence[Fill], at: datetime) -> list[Discrepancy]:
 
 
 def external_orders(books: Books, open_orders: Sequence[VenueOrder], at: datetime) -> list[Discrepancy]:
-    """Orders that rest at the venue and that we never sent, or that by our books it never took."""
+    """Orders that rest at the venue and that we never sent, or that by our books cannot rest."""
     found = []
     for order in open_orders:
         ours = books.orders.get(order.client_order_id)
-        if ours is None or ours.state in _NEVER_THERE:
+        if ours is None or ours.state in _NOT_RESTING:
             discrepancy = Discrepancy(
                 kind=DiscrepancyKind.EXTERNAL_ORDER,
                 key=f"{order.instrument}:{order.venue_order_id}",
@@ -79,3 +73,22 @@ def late_acceptance(order: Order, seen: VenueOrder, at: datetime) -> Discrepancy
         first_seen_at=at,
         confirmed=True,
     )
+
+
+def forgotten_orders(orders: Sequence[Order], seen: VenueLook, horizon: Horizon) -> list[Discrepancy]:
+    """Orders that the venue took and now, past the full horizon, neither knows by name nor lists."""
+    listed = {order.client_order_id for order in seen.open_orders}
+    return [
+        Discrepancy(
+            kind=DiscrepancyKind.FORGOTTEN_ORDER,
+            key=order.client_order_id,
+            ours=order.signed_remainder,
+            theirs=ZERO,
+            first_seen_at=seen.until,
+        )
+        for order in orders
+        if order.is_resting
+        and seen.is_silent_on(order)
+        and order.client_order_id not in listed
+        and seen.at > horizon.ends_at(order)
+    ]

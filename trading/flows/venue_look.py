@@ -33,6 +33,10 @@ class VenueLook:
         seen = self.orders.get(order.client_order_id)
         return not order.is_unresolved and seen is not None and seen.filled_quantity <= order.filled_quantity
 
+    def is_silent_on(self, order: Order) -> bool:
+        """Whether the venue was asked about an order and said that it knows none of that name."""
+        return order.client_order_id in self.orders and self.orders[order.client_order_id] is None
+
 
 def look(
     venue: Venue,

@@ -33,6 +33,10 @@ class ControlStore(Protocol):
         """Append the refusal of an override."""
         ...
 
+    def adopt(self, account: str, event: ControlEvent) -> None:
+        """Append that somebody took what happened outside into the ledger."""
+        ...
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         ...

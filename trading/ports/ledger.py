@@ -17,7 +17,7 @@ from trading.domain.ledger import Fill, LedgerTransaction
 from trading.domain.order import Order, OrderEvent, OrderIntent
 from trading.domain.planning import PlanLine
 from trading.domain.position import Position
-from trading.domain.reconciliation import Discrepancy, ReconciliationResult
+from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
 from trading.domain.risk import CheckedOrder
 from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.control import ControlStore
@@ -130,6 +130,10 @@ class FillStore(Protocol):
         """Store both; False where the fill is known. Raises InvariantViolation where it is known with other figures."""
         ...
 
+    def known(self, account: str, fill: Fill) -> bool:
+        """Whether a fill of this venue, instrument and id is stored."""
+        ...
+
     def newest_at(self, account: str) -> dict[str, datetime]:
         """The newest fill's time by instrument."""
         ...
@@ -196,6 +200,17 @@ class ReconciliationStore(Protocol):
 
     def open_discrepancies(self, account: str) -> list[Discrepancy]:
         """Those that nobody resolved."""
+        ...
+
+    def acknowledge(self, account: str, findings: Sequence[Discrepancy], run: Run) -> None:
+        """Take note of what the venue shows and no intent explains; the same again changes nothing.
+
+        Raises InvariantViolation for a kind that the ledger itself must end.
+        """
+        ...
+
+    def acknowledged(self, account: str) -> frozenset[Finding]:
+        """All that was ever taken note of."""
         ...
 
 

@@ -16,6 +16,7 @@ Statement = tuple[str, dict[str, object]] | sql.Composable
 
 _S = OrderState
 IMMUTABLE = (
+    "acknowledgement",
     "candle_revision",
     "control_chain",
     "control_event",

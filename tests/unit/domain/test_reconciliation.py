@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from tests.examples import T0
 from trading.domain.money import ZERO
-from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult, compare_balances
+from trading.domain.reconciliation import (
+    SILENCE,
+    SILENT_LOOKS,
+    Discrepancy,
+    DiscrepancyKind,
+    ReconciliationResult,
+    compare_balances,
+)
 
 LAG = timedelta(seconds=10)
 FOUND = Discrepancy(kind=DiscrepancyKind.BALANCE, key="BTC", ours=Decimal(1), theirs=Decimal(2), first_seen_at=T0)
@@ -43,6 +50,23 @@ def test_a_first_sight_is_not_confirmed_and_a_confirmation_stays() -> None:
     """Nothing before it: new. Confirmed before: still so, even an instant later."""
     assert FOUND.since(None, LAG, at=T0 + 2 * LAG) == FOUND
     assert FOUND.since(replace(FOUND, confirmed=True), LAG, at=T0).confirmed
+
+
+@pytest.mark.parametrize(
+    ("age", "looks", "confirmed"),
+    [
+        (SILENCE, SILENT_LOOKS, False),
+        (SILENCE + timedelta(microseconds=1), SILENT_LOOKS - 1, False),
+        (SILENCE + timedelta(microseconds=1), SILENT_LOOKS, True),
+    ],
+)
+def test_a_forgotten_order_is_confirmed_after_several_looks_over_ten_minutes(
+    age: timedelta, looks: int, confirmed: bool
+) -> None:
+    """Neither the time nor the looks alone are enough; the visibility lag would have been."""
+    lost = replace(FOUND, kind=DiscrepancyKind.FORGOTTEN_ORDER, sightings=looks - 1)
+    later = lost.since(lost, LAG, at=T0 + age)
+    assert (later.sightings, later.confirmed) == (looks, confirmed)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ class MemoryControl:
         self._require(event, ControlKind.OVERRIDE_REFUSED)
         self._append(account, event)
 
+    def adopt(self, account: str, event: ControlEvent) -> None:
+        """Append that somebody took what happened outside into the ledger."""
+        self._require(event, ControlKind.ADOPTED)
+        self._append(account, event)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         mine = (event for owner, event in reversed(self._log) if self._concerns(owner, account))

@@ -60,6 +60,10 @@ class MemoryFills:
         self._orders.add_filled(fill.client_order_id, fill.quantity)
         return True
 
+    def known(self, account: str, fill: Fill) -> bool:
+        """Whether a fill of this venue, instrument and id is stored."""
+        return (account, fill.venue, fill.instrument, fill.venue_fill_id) in self._fills
+
     def newest_at(self, account: str) -> dict[str, datetime]:
         """The newest fill's time by instrument."""
         return dict(self._newest.get(account, {}))

@@ -33,7 +33,7 @@ class MemoryBooks:
         self.orders = MemoryOrders(journal, self.accounts)
         self.entries = MemoryEntries(journal, self.accounts)
         self.fills = MemoryFills(journal, self.orders, self.entries, self.instruments)
-        self.reconciliations = MemoryReconciliations(journal)
+        self.reconciliations = MemoryReconciliations(journal, self.accounts)
         self.runs = MemoryRuns(journal)
 
     def now(self) -> datetime:

@@ -55,6 +55,10 @@ class PostgresControl:
         """Append the refusal of an override."""
         self._add(account, event, ControlKind.OVERRIDE_REFUSED)
 
+    def adopt(self, account: str, event: ControlEvent) -> None:
+        """Append that somebody took what happened outside into the ledger."""
+        self._add(account, event, ControlKind.ADOPTED)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         rows = self._session.all("control_history", {"account": account, "limit": max(0, limit)})

@@ -59,6 +59,10 @@ class PostgresFills:
         facts = {**asdict(position), "newest_fill_at": newest.filled_at, "newest_fill_id": newest.venue_fill_id}
         self._session.run("keep_fold", {**place, **facts})
 
+    def known(self, account: str, fill: Fill) -> bool:
+        """Whether a fill of this venue, instrument and id is stored."""
+        return self._stored(fill, account) is not None
+
     def newest_at(self, account: str) -> dict[str, datetime]:
         """The newest fill's time by instrument."""
         rows = self._session.all("newest_fills", {"account": account})
@@ -75,13 +79,7 @@ class PostgresFills:
 
     def _require_known(self, fill: Fill, account: str) -> None:
         """Raise InvariantViolation for a fill that was not stored, and is not there with the same figures either."""
-        key = {
-            "account": account,
-            "venue": fill.venue,
-            "instrument": fill.instrument,
-            "venue_fill_id": fill.venue_fill_id,
-        }
-        row = self._session.one("get_fill", key)
+        row = self._stored(fill, account)
         if row is None:
             raise InvariantViolation(
                 f"fill {fill.venue_fill_id}: expected one of our orders, got {fill.client_order_id!r}"
@@ -89,6 +87,15 @@ class PostgresFills:
         known = _fill(row)
         if known != fill:
             raise InvariantViolation(f"fill {fill.venue_fill_id}: stored as {known}, got {fill}")
+
+    def _stored(self, fill: Fill, account: str) -> Row | None:
+        key = {
+            "account": account,
+            "venue": fill.venue,
+            "instrument": fill.instrument,
+            "venue_fill_id": fill.venue_fill_id,
+        }
+        return self._session.one("get_fill", key)
 
 
 def _place_in_time(filled_at: datetime, venue_fill_id: str) -> tuple[datetime, int, str]:

@@ -1,15 +1,16 @@
 """Comparisons of our books with the venue's."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
 from trading.adapters.postgres.connection import Session
 from trading.domain.ids import Run
-from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult
+from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, Finding, ReconciliationResult
 
 
 class PostgresReconciliations:
-    """ReconciliationStore over the tables reconciliation and discrepancy."""
+    """ReconciliationStore over the tables reconciliation, discrepancy and acknowledgement."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -40,3 +41,14 @@ class PostgresReconciliations:
         """Those that nobody resolved, oldest first."""
         rows = self._session.all("open_discrepancies", {"account": account})
         return [Discrepancy(kind=DiscrepancyKind(row.pop("kind")), **row) for row in rows]
+
+    def acknowledge(self, account: str, findings: Sequence[Discrepancy], run: Run) -> None:
+        """Take note of what the venue shows and no intent explains; the same again changes nothing."""
+        for one in findings:
+            facts = {"account": account, "kind": one.kind.value, "key": one.key, "theirs": one.theirs}
+            self._session.run("acknowledge", {**facts, "run_id": run.run_id, "dag_id": run.dag_id})
+
+    def acknowledged(self, account: str) -> frozenset[Finding]:
+        """All that was ever taken note of."""
+        rows = self._session.all("acknowledged", {"account": account})
+        return frozenset((DiscrepancyKind(row["kind"]), row["key"], row["theirs"]) for row in rows)

@@ -135,15 +135,17 @@ UPDATE trading.discrepancy
 -- see_discrepancy --
 -- A new one, or the newest figures of an open one: its first sight stays, and once confirmed it stays so.
 INSERT INTO trading.discrepancy (
-  account, kind, key, ours, theirs, first_seen_at, last_seen_at, confirmed, run_id, dag_id
+  account, kind, key, ours, theirs, first_seen_at, last_seen_at, sightings, confirmed, run_id, dag_id
 )
 VALUES (
-  %(account)s, %(kind)s, %(key)s, %(ours)s, %(theirs)s, %(first_seen_at)s, %(at)s, %(confirmed)s, %(run_id)s, %(dag_id)s
+  %(account)s, %(kind)s, %(key)s, %(ours)s, %(theirs)s, %(first_seen_at)s, %(at)s, %(sightings)s, %(confirmed)s,
+  %(run_id)s, %(dag_id)s
 )
 ON CONFLICT (account, kind, key) WHERE resolved_at IS NULL DO UPDATE
    SET ours = excluded.ours,
        theirs = excluded.theirs,
        last_seen_at = excluded.last_seen_at,
+       sightings = excluded.sightings,
        confirmed = discrepancy.confirmed OR excluded.confirmed,
        run_id = excluded.run_id,
        dag_id = excluded.dag_id;
@@ -157,8 +159,20 @@ SELECT max(at) AS at
 
 -- open_discrepancies --
 -- Those that nobody resolved, oldest first.
-SELECT kind, key, ours, theirs, first_seen_at, confirmed
+SELECT kind, key, ours, theirs, first_seen_at, confirmed, sightings
   FROM trading.discrepancy
  WHERE account = %(account)s
    AND resolved_at IS NULL
  ORDER BY first_seen_at, kind COLLATE "C", key COLLATE "C";
+
+-- acknowledge --
+-- Somebody took note of it; a second time changes nothing.
+INSERT INTO trading.acknowledgement (account, kind, key, theirs, run_id, dag_id)
+VALUES (%(account)s, %(kind)s, %(key)s, %(theirs)s, %(run_id)s, %(dag_id)s)
+ON CONFLICT DO NOTHING;
+
+-- acknowledged --
+-- All that was ever taken note of.
+SELECT kind, key, theirs
+  FROM trading.acknowledgement
+ WHERE account = %(account)s;
