@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run reset test check bench lock dev clean environment
+.PHONY: help run reset test check crash bench lock dev clean environment
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -25,6 +25,9 @@ check: dev ## lint, format, types, layers, sizes
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture
+
+crash: dev ## the order path under every fault, about 20 minutes; FULL=1: the whole of docs/reliability.md, in hours
+	@exec $(BIN)/python -m tests.crash $(if $(filter-out 0,$(FULL)),--full)
 
 bench: dev ## figures against their bars; ONLY=name for one of them
 	@exec $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))

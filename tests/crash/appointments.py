@@ -1,4 +1,4 @@
-"""A clock that keeps appointments: what was agreed for an instant happens when time passes it."""
+"""Simulated time: a clock that keeps appointments, and the workers' own clocks, which may be wrong."""
 
 import heapq
 import itertools
@@ -28,3 +28,23 @@ class SimulatedClock(ManualClock):
             super().advance(max(0.0, (instant - self.now()).total_seconds()))
             action()
         super().advance(max(0.0, (end - self.now()).total_seconds()))
+
+
+class WorkerClock:
+    """The clock of whichever machine runs now: true time and that machine's error."""
+
+    def __init__(self, true: SimulatedClock, error: Callable[[], timedelta]) -> None:
+        self._true = true
+        self._error = error
+
+    def now(self) -> datetime:
+        """What this machine takes the time for."""
+        return self._true.now() + self._error()
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes for everybody."""
+        self._true.advance(seconds)
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that nobody sets."""
+        return self._true.monotonic()

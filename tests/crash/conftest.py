@@ -5,4 +5,4 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="replay this one crash schedule")
-    parser.addoption("--schedules", type=int, default=2_000, help="how many crash schedules to run")
+    parser.addoption("--schedules", type=int, default=20_000, help="how many crash schedules to run in memory")

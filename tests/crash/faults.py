@@ -1,42 +1,44 @@
-"""Faults: a clock with appointments, processes that die or stall, and ports that lose, delay and lag."""
+"""Faults: which there are, when they strike, and how often they did."""
 
 import random
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from datetime import timedelta
+from typing import Final
 
 from tests.crash.appointments import SimulatedClock
-from tests.desk import HORIZON, RECV_WINDOW_MS
-from trading.adapters.memory.ledger import MemoryLedger
-from trading.adapters.memory.venue import MemoryVenue
-from trading.domain.ledger import Balance, Fill
-from trading.domain.market import CandleSeries, Instrument
-from trading.domain.order import OrderRequest
-from trading.domain.venue_order import VenueOrder
-from trading.errors import ExchangeUnavailable, OrderRejected, OutcomeUnknown
-from trading.ports.ledger import Books
-from trading.ports.market import BestPrices, MarketData
-
-T = TypeVar("T")
 
 #: Every fault that a schedule may draw; a suite in which one never happened proves nothing about it.
 FAULTS: Final = (
     "answer_lost",
-    "commit_failed",
+    "cancel_answer_lost",
+    "cancel_lost",
+    "cancel_too_late",
+    "canceled",
+    "clock_jumped",
+    "clock_skewed",
     "commit_answer_lost",
+    "commit_failed",
     "fills_lagged",
+    "halted",
+    "halted_past_the_flag",
+    "incarnation_changed",
     "late_acceptance",
+    "maker_fill",
+    "order_lagged",
+    "overtaken",
     "partial_fill",
+    "paused",
     "read_failed",
     "rejected",
     "request_lost",
-    "order_lagged",
+    "resume_refused",
+    "resumed",
     "stalled",
+    "stalled_in_flight",
     "too_late_refused",
+    "unpaused",
     "zombie_request",
 )
 #: Where a process must have died at least once: (flow function, port call).
@@ -63,11 +65,31 @@ CRASH_POINTS: Final = (
     "look.balances.after",
     "look.open_orders.before",
     "look.open_orders.after",
+    "withdraw_rested.cancel.before",
+    "withdraw_rested.cancel.after",
+    "_halt.before_commit",
+    "_halt.after_commit",
+    "_resume.before_commit",
+    "_resume.after_commit",
     "_one.before_commit",
     "_one.after_commit",
 )
 #: Around the one line that can lose money, faults are drawn more often; where nothing is at stake, less.
-_WEIGHT: Final = {"_authorise": 4.0, "_record": 5.0, "send": 3.0, "recorded": 0.2, "_fills": 0.4, "market": 0.4}
+_WEIGHT: Final = {
+    "_authorise": 4.0,
+    "_record": 5.0,
+    "send": 3.0,
+    "withdraw_rested": 3.0,
+    "_halt": 4.0,
+    "_resume": 4.0,
+    "recorded": 0.2,
+    "_fills": 0.4,
+    "market": 0.4,
+}
+#: How long a stopped process sleeps, in seconds: just within a request's window, just past it, past every horizon.
+_PAUSES_S: Final = (0.0, 0.5, 1.9, 2.1, 5.0, 15.0, 45.0, 45.0, 120.0, 300.0)
+#: What a clock is set to where it was set wrong, in seconds off the truth.
+_JUMPS_S: Final = (-300.0, -30.0, -5.0, 5.0, 30.0, 30.0, 60.0, 300.0)
 
 
 class Crash(BaseException):
@@ -76,9 +98,11 @@ class Crash(BaseException):
 
 @dataclass
 class Process:
-    """One chain of flows. Once dead, no port answers it."""
+    """One chain of flows, on a machine whose clock may be off. Once dead, no port answers it."""
 
     dead: bool = False
+    clock_error: timedelta = timedelta(0)
+    sends: int = 0  # how often it holds the sending fence
 
 
 @dataclass
@@ -93,11 +117,25 @@ class Faults:
     process: Process = field(default_factory=Process)
     depth: int = 0
     meanwhile: Callable[[], None] = lambda: None
+    stepped: Callable[[], None] = lambda: None
 
     def drawn(self, probability: float, where: str = "") -> bool:
         """Whether a fault of this probability, scaled by the schedule's intensity and the place, happens now."""
+        if not self.enabled:
+            return False
         weight = self.intensity * _WEIGHT.get(where, 1.0)
-        return self.enabled and self.rng.random() < probability * weight
+        return self.rng.random() < probability * weight
+
+    def new_process(self) -> Process:
+        """A process on some machine: most clocks are right, some are off by what is allowed, few were set wrong."""
+        process = Process()
+        if self.drawn(0.04):
+            self.counts["clock_jumped"] += 1
+            process.clock_error = timedelta(seconds=self.rng.choice(_JUMPS_S))
+        elif self.drawn(0.2):
+            self.counts["clock_skewed"] += 1
+            process.clock_error = timedelta(seconds=self.rng.uniform(-0.9, 0.9))
+        return process
 
     def crash(self, point: str) -> None:
         """Die here."""
@@ -106,187 +144,28 @@ class Faults:
         raise Crash(point)
 
     def point(self, point: str, *, may_stall: bool = True) -> None:
-        """A moment outside any transaction: the process may die, or be stopped for a while."""
+        """A moment outside any transaction: the process may die, be stopped for a while, or have its clock set."""
         if self.process.dead:
             raise Crash(point)
+        if not self.enabled:
+            return
         where = point.split(".", 1)[0]
         if self.drawn(0.01, where):
             self.crash(point)
+        if self.drawn(0.002):
+            self.counts["clock_jumped"] += 1
+            self.process.clock_error = timedelta(seconds=self.rng.choice(_JUMPS_S))
         if may_stall and self.depth == 0 and self.drawn(0.02, "" if where in ("look", "_fills") else where):
-            self._stall()
+            self._stall(point)
 
-    def _stall(self) -> None:
+    def _stall(self, point: str) -> None:
         """SIGSTOP, time passes and others run, SIGCONT."""
         self.counts["stalled"] += 1
+        self.counts["stalled_in_flight"] += point == "send.submit.before"
         process, self.depth = self.process, self.depth + 1
         try:
             for _ in range(self.rng.randint(1, 3)):
-                self.clock.advance(self.rng.choice((0.0, 1.0, 5.0, 15.0, 45.0)))
-                self.process = Process()
+                self.clock.advance(self.rng.choice(_PAUSES_S))
                 self.meanwhile()
         finally:
             self.process, self.depth = process, self.depth - 1
-
-
-def _caller() -> str:
-    """The flow's function that called a port."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and not frame.f_globals.get("__name__", "").startswith("trading.flows"):
-        frame = frame.f_back
-    while frame.f_back is not None and frame.f_code.co_name.startswith("<"):
-        frame = frame.f_back
-    return frame.f_code.co_name
-
-
-class FaultyLedger:
-    """Ledger whose process may die, or lose the database, around each commit."""
-
-    def __init__(self, inner: MemoryLedger, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-
-    @contextmanager
-    def transaction(self) -> Iterator[Books]:
-        faults, where = self._faults, _caller()
-        faults.point(f"{where}.begin")
-        with self._inner.transaction() as books:
-            yield books
-            if faults.drawn(0.01, where):
-                faults.crash(f"{where}.before_commit")
-            if faults.drawn(0.01, where):
-                faults.counts["commit_failed"] += 1
-                raise ConnectionError("the database went away before COMMIT")
-        if faults.drawn(0.01, where):
-            faults.crash(f"{where}.after_commit")
-        if faults.drawn(0.01, where):
-            faults.counts["commit_answer_lost"] += 1
-            raise ConnectionError("the database went away during COMMIT, which it had done")
-
-    def sending(self, account: str) -> AbstractContextManager[None]:
-        return self._inner.sending(account)
-
-    def draining(self, account: str) -> AbstractContextManager[None]:
-        return self._inner.draining(account)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class FaultyVenue:
-    """Venue behind a bad network: it shows orders and fills late, and requests and answers get lost."""
-
-    def __init__(self, inner: MemoryVenue, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-        self._shown_at: dict[str, datetime] = {}
-
-    def submit(self, request: OrderRequest) -> VenueOrder:
-        faults = self._faults
-        if faults.drawn(0.04):  # the process dies, its request lives on
-            faults.counts["zombie_request"] += 1
-            self._later(request, faults.rng.uniform(0.0, 2.5 * RECV_WINDOW_MS / 1000))
-            faults.crash("send.submit.before")
-        faults.point("send.submit.before")
-        if faults.drawn(0.05):
-            faults.counts["rejected"] += 1
-            raise OrderRejected("-2010", "Account has insufficient balance for requested action.")
-        if faults.drawn(0.05):
-            faults.counts["request_lost"] += 1
-            raise OutcomeUnknown("connection reset before the request arrived")
-        if faults.drawn(0.08):
-            faults.counts["late_acceptance"] += 1
-            self._later(request, faults.rng.uniform(0.0, 1.2 * RECV_WINDOW_MS / 1000))
-            faults.clock.advance(faults.rng.uniform(0.0, HORIZON.api_timeout_s))
-            raise OutcomeUnknown("timed out")
-        faults.clock.advance(0.05)
-        answer = self._deliver(request)
-        faults.point("send.submit.after")
-        if faults.drawn(0.08):
-            faults.counts["answer_lost"] += 1
-            raise OutcomeUnknown("the answer was cut")
-        return answer
-
-    def cancel(self, instrument: str, client_order_id: str) -> None:
-        self._inner.cancel(instrument, client_order_id)
-
-    def order(self, instrument: str, client_order_id: str) -> VenueOrder | None:
-        seen = self._read("order", lambda: self._inner.order(instrument, client_order_id))
-        if seen is not None and self._hidden(f"order {seen.venue_order_id}", seen.created_at):
-            self._faults.counts["order_lagged"] += 1
-            return None
-        return seen
-
-    def open_orders(self) -> list[VenueOrder]:
-        rows = self._read("open_orders", self._inner.open_orders)
-        return [row for row in rows if not self._hidden(f"order {row.venue_order_id}", row.created_at)]
-
-    def fills(self, instrument: str, *, since: datetime, until: datetime) -> list[Fill]:
-        rows = self._read("fills", lambda: self._inner.fills(instrument, since=since, until=until))
-        shown = [row for row in rows if not self._hidden(f"fill {row.venue_fill_id}", row.filled_at)]
-        self._faults.counts["fills_lagged"] += len(shown) < len(rows)
-        return shown
-
-    def balances(self) -> dict[str, Balance]:
-        return self._read("balances", self._inner.balances)
-
-    def _read(self, name: str, question: Callable[[], T]) -> T:
-        faults, where = self._faults, _caller()
-        faults.point(f"{where}.{name}.before")
-        if faults.drawn(0.01):
-            faults.counts["read_failed"] += 1
-            raise ExchangeUnavailable("HTTP 503")
-        answer = question()
-        faults.point(f"{where}.{name}.after")
-        return answer
-
-    def _hidden(self, name: str, happened_at: datetime) -> bool:
-        """Whether queries do not show it yet: they lag the matching engine by up to the visibility lag."""
-        if name not in self._shown_at:
-            lagged = self._faults.drawn(0.3)
-            lag_s = self._faults.rng.uniform(0.0, 0.99 * HORIZON.visibility_lag_s) if lagged else 0.0
-            self._shown_at[name] = happened_at + timedelta(seconds=lag_s)
-        return self._faults.clock.now() < self._shown_at[name]
-
-    def _later(self, request: OrderRequest, delay_s: float) -> None:
-        """The request arrives when nobody waits for its answer."""
-        self._faults.clock.at(self._faults.clock.now() + timedelta(seconds=delay_s), lambda: self._arrive(request))
-
-    def _arrive(self, request: OrderRequest) -> None:
-        try:
-            self._deliver(request)
-        except OrderRejected as refused:
-            self._faults.counts["too_late_refused"] += refused.code == "-1021"
-
-    def _deliver(self, request: OrderRequest) -> VenueOrder:
-        answer = self._inner.submit(request)
-        self._faults.counts["partial_fill"] += 0 < answer.filled_quantity < answer.quantity
-        return answer
-
-
-class FaultyMarket:
-    """MarketData whose reads fail now and then."""
-
-    def __init__(self, inner: MarketData, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-
-    def server_time(self) -> datetime:
-        return self._read("server_time", self._inner.server_time)
-
-    def instruments(self, symbols: Sequence[str]) -> list[Instrument]:
-        return self._read("instruments", lambda: self._inner.instruments(symbols))
-
-    def candles(self, instrument: str, timeframe: str, *, since_ms: int, until_ms: int) -> CandleSeries:
-        return self._read(
-            "candles", lambda: self._inner.candles(instrument, timeframe, since_ms=since_ms, until_ms=until_ms)
-        )
-
-    def best_prices(self, symbols: Sequence[str]) -> dict[str, BestPrices]:
-        return self._read("best_prices", lambda: self._inner.best_prices(symbols))
-
-    def _read(self, name: str, question: Callable[[], T]) -> T:
-        self._faults.point(f"market.{name}", may_stall=False)
-        if self._faults.drawn(0.01):
-            self._faults.counts["read_failed"] += 1
-            raise ExchangeUnavailable("HTTP 503")
-        return question()
