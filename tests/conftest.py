@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,12 @@ settings.register_profile("untimed", deadline=None, print_blob=True, suppress_he
 settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Processes that tests start are started as from a terminal, though the suite itself may run under `nohup`."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

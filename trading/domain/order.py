@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trading.domain.ids import content_hash
+from trading.domain.market import from_ms, to_ms
 from trading.domain.money import EXACT, ZERO, plain
 from trading.errors import InvariantViolation
 
@@ -278,7 +279,7 @@ class OrderRequest:
 
 
 def request_for(intent: OrderIntent, signed_at: datetime, recv_window_ms: int) -> OrderRequest:
-    """The one request that an intent may lead to."""
+    """The one request that an intent may lead to, signed at the whole millisecond that the wire carries."""
     return OrderRequest(
         client_order_id=intent.client_order_id,
         instrument=intent.instrument,
@@ -286,6 +287,6 @@ def request_for(intent: OrderIntent, signed_at: datetime, recv_window_ms: int) -
         order_type=intent.order_type,
         quantity=intent.quantity,
         limit_price=intent.limit_price,
-        signed_at=signed_at,
+        signed_at=from_ms(to_ms(signed_at)),
         recv_window_ms=recv_window_ms,
     )
