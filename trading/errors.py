@@ -3,6 +3,10 @@
 TradingError
 ├── ConfigurationError      stop; the message names settings, never their secret values
 ├── DataError               stop this instrument
+├── DatabaseError           nothing that needs a record may happen
+│   ├── DatabaseUnavailable nothing was stored: what may be done twice may be done again, bounded
+│   │   └── CommitUnknown   it may have been stored: read again by key
+│   └── DatabaseUnwritable  stop; full or read-only, until a person mends it
 ├── TradingHalted           skip
 ├── OrderDenied(reason)     recorded, skip
 ├── ExchangeError
@@ -31,6 +35,24 @@ class DataError(TradingError):
     """Market data that cannot be trusted: this instrument stops, the others go on."""
 
     exit_code = 65  # EX_DATAERR
+
+
+class DatabaseError(TradingError):
+    """The database, or the way to it: what cannot be recorded is not done."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class DatabaseUnavailable(DatabaseError):
+    """It is away, or gave a transaction up; none of that transaction was stored."""
+
+
+class CommitUnknown(DatabaseUnavailable):
+    """The connection broke during COMMIT: the transaction was stored as a whole or not at all, nobody said which."""
+
+
+class DatabaseUnwritable(DatabaseError):
+    """It is there and takes no writes: its disk is full or broken, or it is read-only."""
 
 
 class TradingHalted(TradingError):

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
-from importlib import import_module
 from threading import Thread
-from types import ModuleType
 from typing import Any, Final
 
 from trading.adapters.ccxt_errors import Reply, VenueUnavailable, read_failure
+from trading.adapters.retries import stamina
 from trading.clock import Clock
 from trading.domain.market import from_ms, to_ms
 from trading.errors import ConfigurationError, InvariantViolation, TradingError
@@ -61,7 +59,7 @@ class VenueWire:
     def read(self, endpoint: str, parameters: Mapping[str, Any]) -> Any:
         """The JSON of a 2xx answer, in READ_ATTEMPTS attempts and READ_BUDGET_S seconds; raises `read_failure`."""
         deadline = self._clock.monotonic() + READ_BUDGET_S
-        for attempt in _stamina().retry_context(
+        for attempt in stamina().retry_context(
             on=lambda error: self._wait_s(error, deadline),
             attempts=READ_ATTEMPTS,
             timeout=READ_BUDGET_S,
@@ -141,17 +139,6 @@ class VenueWire:
                     raise ConfigurationError(f"{self._venue}: expected an API key and secret, got no {name}")
                 setattr(self._client, name, value)
         return self._client
-
-
-@cache
-def _stamina() -> ModuleType:
-    """The package, imported by the first read, telling of its retries through `logging`.
-
-    Left alone it would print them on standard output, which belongs to the answers of commands.
-    """
-    stamina = import_module("stamina")
-    stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
-    return stamina
 
 
 def _is_signed(endpoint: str) -> bool:

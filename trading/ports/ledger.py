@@ -269,7 +269,11 @@ class Ledger(Protocol):
     """The way to the books."""
 
     def transaction(self) -> AbstractContextManager[Books]:
-        """One transaction; commits at the end of the block, rolls back where it raises."""
+        """One transaction; commits at the end of the block, rolls back where it raises.
+
+        Raises DatabaseError where it is not stored, but for CommitUnknown, where nobody knows: only a transaction that
+        reads by key what is there may be done again then.
+        """
         ...
 
     def sending(self, account: str) -> AbstractContextManager[None]:

@@ -1,5 +1,6 @@
 """The way to PostgreSQL: one connection, named queries, and the driver's errors in our words."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -10,34 +11,102 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from trading.adapters.postgres.queries import QUERIES
-from trading.errors import ConfigurationError, InvariantViolation, TradingError
+from trading.adapters.retries import stamina
+from trading.errors import (
+    CommitUnknown,
+    ConfigurationError,
+    DatabaseUnavailable,
+    DatabaseUnwritable,
+    InvariantViolation,
+    TradingError,
+)
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
 
 CONNECT_TIMEOUT_S: Final = 10
+#: How long a server that is known to be there is waited for: longer than a restart with recovery takes.
+PATIENCE_S: Final = 30.0
 #: Bounds on everything: a process that was stopped must not hold an account's lock for ever, nor wait for one.
+#: A commit is on the disk when it is answered, and transactions see what others committed, whatever the server's
+#: own defaults are: what was sent must have been stored, and locks, not retries, keep writers apart.
 _OPTIONS: Final = (
     "-c timezone=UTC -c lock_timeout=30s -c statement_timeout=300s -c idle_in_transaction_session_timeout=60s"
+    r" -c synchronous_commit=on -c default_transaction_isolation=read\ committed"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
-_OLD_SCHEMA: Final = (
-    errors.UndefinedTable,
-    errors.UndefinedColumn,
-    errors.UndefinedFunction,
-    errors.InvalidSchemaName,
+#: The same on our side: whoever vanished without a word is given up after 25 s, not after the system's two hours, with
+#: the locks and fences that its session holds.
+_KEEPALIVES: Final[dict[str, Any]] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+#: What a living server says when it has no place for us right now. The driver gives no SQLSTATE for a failed attempt,
+#: so a server that speaks another language is not recognised, and not waited for on first contact.
+_ALIVE: Final = re.compile("starting up|shutting down|recovery mode|not yet accepting|too many|connection slots")
+
+#: What the driver's errors mean, the first that fits; {said} is the server's own sentence.
+_MEANINGS: Final[tuple[tuple[tuple[type[psycopg.Error], ...], type[TradingError], str], ...]] = (
+    (
+        (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction, errors.InvalidSchemaName),
+        ConfigurationError,
+        "has another schema ({said}): run `trading db migrate`",
+    ),
+    ((errors.InsufficientPrivilege,), ConfigurationError, "refused its user: {said}"),
+    (
+        (psycopg.IntegrityError, psycopg.DataError, errors.CardinalityViolation),
+        InvariantViolation,
+        "refused a write: {said}",
+    ),
+    (
+        (errors.DiskFull, errors.IoError),
+        DatabaseUnwritable,
+        "could not write to its disk, and stored nothing of this transaction: {said}; make room or mend the disk",
+    ),
+    (
+        (errors.ReadOnlySqlTransaction,),
+        DatabaseUnwritable,
+        "takes no writes: {said}; expected one that does: is it a standby, or is default_transaction_read_only on?",
+    ),
+    ((errors.LockNotAvailable,), DatabaseUnavailable, "somebody else holds a lock for too long: {said}"),
+    (
+        (errors.DeadlockDetected, errors.SerializationFailure),
+        DatabaseUnavailable,
+        "gave this transaction up for another one, and stored nothing of it: {said}; the next run does it again",
+    ),
+    (
+        (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout),
+        DatabaseUnavailable,
+        "broke a transaction off, and stored nothing of it: {said}; is it running? The next run does it again",
+    ),
+    ((psycopg.Error,), TradingError, "failed: {said}"),
 )
 
 
-def connect(url: str) -> Connection:
-    """An autocommitting connection in UTC. Raises ConfigurationError naming the address, never the password."""
-    connection = connect_plain(url)
+def connect(url: str, *, known: bool = False) -> Connection:
+    """An autocommitting connection in UTC.
+
+    A server that is `known` to be there, or that says so itself, is waited for during PATIENCE_S, and then
+    DatabaseUnavailable is raised; otherwise ConfigurationError at once. Both name the address, never the password.
+    """
+    try:
+        connection = connect_plain(url, known=known)
+    except DatabaseUnavailable:
+        connection = _awaited(url)
     connection.autocommit = True
     connection.row_factory = dict_row
     return connection
 
 
-def connect_plain(url: str) -> psycopg.Connection[Any]:
-    """The same without autocommit and with rows as tuples, as other libraries expect it."""
+def _awaited(url: str) -> psycopg.Connection[Any]:
+    """A connection to a server that is there, and has no place for us yet."""
+    for attempt in stamina().retry_context(
+        on=DatabaseUnavailable, attempts=None, timeout=PATIENCE_S, wait_initial=0.1, wait_max=2.0
+    ):
+        with attempt:
+            return connect_plain(url, known=True)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def connect_plain(url: str, *, known: bool = False) -> psycopg.Connection[Any]:
+    """The same in one attempt, without autocommit and with rows as tuples, as other libraries expect it."""
     try:
         given = conninfo_to_dict(url).get("options") or ""
         return psycopg.connect(
@@ -45,10 +114,13 @@ def connect_plain(url: str) -> psycopg.Connection[Any]:
             options=f"{given} {_OPTIONS}".strip(),
             connect_timeout=CONNECT_TIMEOUT_S,
             application_name="trading",
+            **_KEEPALIVES,
         )
     except psycopg.Error as error:
-        raise ConfigurationError(
-            f"cannot connect to the database {address(url)}: {_reason(error, url)}; is it running, and is"
+        reason = _reason(error, url)
+        away = known or _ALIVE.search(reason)
+        raise (DatabaseUnavailable if away else ConfigurationError)(
+            f"cannot connect to the database {address(url)}: {reason}; is it running, and is"
             " TRADING_DATABASE_URL right?"
         ) from None  # the driver's own text may quote the URL
 
@@ -87,15 +159,16 @@ def _reason(error: psycopg.Error, url: str) -> str:
 def translated(error: psycopg.Error, where: str) -> TradingError:
     """Our error for the driver's: what the caller must do decides the class."""
     said = error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, _OLD_SCHEMA):
-        return ConfigurationError(f"the ledger in {where} has another schema ({said}): run `trading db migrate`")
-    if isinstance(error, errors.InsufficientPrivilege):
-        return ConfigurationError(f"the ledger in {where} refused its user: {said}")
-    if isinstance(error, psycopg.IntegrityError | psycopg.DataError | errors.CardinalityViolation):
-        return InvariantViolation(f"the ledger in {where} refused a write: {said}")
-    if isinstance(error, errors.LockNotAvailable):
-        return TradingError(f"the ledger in {where}: somebody else holds a lock for too long: {said}")
-    return TradingError(f"the ledger in {where} failed: {type(error).__name__}: {said}")
+    _, ours, meaning = next(line for line in _MEANINGS if isinstance(error, line[0]))
+    return ours(f"the ledger in {where} {meaning.format(said=said)}")
+
+
+def commit_unknown(where: str) -> CommitUnknown:
+    """The connection broke between COMMIT and its answer."""
+    return CommitUnknown(
+        f"the ledger in {where} did not answer a COMMIT before the connection broke: it may or may not be stored;"
+        " the next run reads it again by its key, so look before you do it again by hand"
+    )
 
 
 class Session:

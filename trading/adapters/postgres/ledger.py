@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Final, cast
 
@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
 from trading.adapters.postgres.candles import PostgresCandles
-from trading.adapters.postgres.connection import Connection, Session, address, connect, translated
+from trading.adapters.postgres.connection import Connection, Session, address, commit_unknown, connect, translated
 from trading.adapters.postgres.control import PostgresControl
 from trading.adapters.postgres.decisions import PostgresDecisions
 from trading.adapters.postgres.entries import PostgresEntries
@@ -21,7 +21,7 @@ from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
 from trading.adapters.postgres.runs import PostgresRuns
-from trading.errors import InvariantViolation, TradingError
+from trading.errors import DatabaseUnavailable, InvariantViolation
 
 #: Longer than a sender may need for its POST, so that whoever waits for longer knows that something is wrong.
 FENCE_WAIT_S: Final = 30.0
@@ -70,18 +70,15 @@ class PostgresLedger:
     def transaction(self) -> Iterator[PostgresBooks]:
         """One transaction; commits at the end of the block, rolls back where it raises.
 
-        Raises ConfigurationError where the database cannot be reached, InvariantViolation for what it refuses.
+        Raises DatabaseError where it cannot be stored, ConfigurationError where the database was never reached, and
+        InvariantViolation for what it refuses.
         """
-        connection = self._idle("one transaction at a time, got one inside another")
-        try:
-            with connection.transaction():
-                yield PostgresBooks(Session(connection, self._address, code_version=self._code_version))
-        except psycopg.Error as error:
-            raise translated(error, self._address) from error
+        with self._session("one transaction at a time, got one inside another") as session:
+            yield PostgresBooks(session)
 
     @contextmanager
     def sending(self, account: str) -> Iterator[None]:
-        """Hold the account's sending fence; re-entrant. Raises TradingError where somebody drains it for too long."""
+        """Hold the account's sending fence; re-entrant. Raises DatabaseError where somebody drains it for too long."""
         if self._drainers[account]:
             raise InvariantViolation(f"account {account!r}: a sender entered while the fence was being drained")
         with self._fenced(account, self._senders, "fence_shared"):
@@ -89,7 +86,7 @@ class PostgresLedger:
 
     @contextmanager
     def draining(self, account: str) -> Iterator[None]:
-        """Hold the fence exclusively; re-entrant. Raises TradingError where a sender does not leave in time."""
+        """Hold the fence exclusively; re-entrant. Raises DatabaseError where a sender does not leave in time."""
         if self._senders[account]:
             raise InvariantViolation(
                 f"account {account!r}: expected no sender past the fence, got {self._senders[account]}"
@@ -106,20 +103,57 @@ class PostgresLedger:
     @contextmanager
     def _fenced(self, account: str, holders: Counter[str], query: str) -> Iterator[None]:
         key = {"key": _fence_key(account)}
-        session = Session(self._idle("a fence to be taken before the transaction, got one inside"), self._address)
-        try:
-            with session.connection.transaction():  # which bounds the wait; the fence itself is the session's
-                session.run("bound_fence_wait", {"timeout": f"{self._fence_wait_s * 1000:.0f}ms"})
-                session.run(query, key)
-        except psycopg.Error as error:
-            raise translated(error, self._address) from error
+        # The transaction bounds the wait; the fence itself is the connection's.
+        with self._session("a fence to be taken before the transaction, got one inside") as session:
+            session.run("bound_fence_wait", {"timeout": f"{self._fence_wait_s * 1000:.0f}ms"})
+            session.run(query, key)
         holders[account] += 1
         try:
             yield
         finally:
             holders[account] -= 1
-            if not session.connection.closed:  # a lost session has lost its fences already
+            try:
                 session.run(f"leave_{query}", key)
+            except DatabaseUnavailable:
+                if not session.connection.closed:  # a lost connection has lost its fences already
+                    raise
+
+    @contextmanager
+    def _session(self, expected: str) -> Iterator[Session]:
+        """One transaction. Raises InvariantViolation where another is under way, DatabaseError where it is not stored.
+
+        A connection that broke while it was idle is replaced before the block begins, which costs nothing while all
+        is well: the BEGIN finds out.
+        """
+        committing = False
+        try:
+            with ExitStack() as stack:
+                connection = self._idle(expected)
+                try:
+                    stack.enter_context(connection.transaction())
+                except psycopg.Error:
+                    if not connection.closed:
+                        raise
+                    connection = self._idle(expected)
+                    stack.enter_context(connection.transaction())
+                yield Session(connection, self._address, code_version=self._code_version)
+                self._require_intact(connection)
+                committing = True
+        except psycopg.Error as error:
+            if committing and connection.closed:
+                raise commit_unknown(self._address) from error
+            raise translated(error, self._address) from error
+
+    def _require_intact(self, connection: Connection) -> None:
+        """Raise where a COMMIT would store nothing, of which the driver says nothing."""
+        if connection.closed:
+            raise DatabaseUnavailable(f"the connection to {self._address} was lost: nothing was stored")
+        status = connection.info.transaction_status
+        if status is not TransactionStatus.INTRANS:
+            raise InvariantViolation(
+                f"the ledger in {self._address} refused a statement and the block went on: expected a transaction to"
+                f" commit, it is {status.name}; nothing of it was stored"
+            )
 
     def _idle(self, expected: str) -> Connection:
         """The connection, outside of any transaction. Raises InvariantViolation where one is under way."""
@@ -130,14 +164,14 @@ class PostgresLedger:
 
     def _open(self) -> Connection:
         """The connection; a new one where the old was lost, unless that one held a fence."""
-        if self._connection is not None and self._connection.closed:
-            self._connection = None
-            if self._senders.total() or self._drainers.total():
-                raise TradingError(
-                    f"the connection to {self._address} was lost, and with it the sending fence: nothing may be sent"
-                )
         if self._connection is None:
             self._connection = connect(self._url)
+        elif self._connection.closed:
+            if self._senders.total() or self._drainers.total():
+                raise DatabaseUnavailable(
+                    f"the connection to {self._address} was lost, and with it the sending fence: nothing may be sent"
+                )
+            self._connection = connect(self._url, known=True)
         return self._connection
 
 
