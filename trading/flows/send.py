@@ -16,7 +16,7 @@ from trading.domain.order import Order, OrderRequest, OrderState, request_for
 from trading.domain.portfolio import Portfolio
 from trading.domain.risk import CheckedOrder, Verdict, check_order
 from trading.domain.venue_order import Step, VenueOrder
-from trading.errors import InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
+from trading.errors import DatabaseUnavailable, InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
 from trading.flows.market_view import MarketView
 from trading.flows.order_steps import append_step
 from trading.flows.risk_snapshot import Conditions, snapshot
@@ -108,16 +108,24 @@ class Sender:
             request, checked = self._authorise(order, conditions, run, epoch=epoch)
             if request is None:
                 return _refusal(checked), _why(checked)
+            answer: VenueOrder | None = None
             try:
                 answer = self._venue.submit(request)  # the only line that can lose money
             except OrderRejected as refused:
-                self._record(order, Step(state=OrderState.REJECTED, reason=f"{refused.code}: {refused}"), run)
-                return Outcome.REJECTED, str(refused)
+                outcome, why = Outcome.REJECTED, str(refused)
+                step = Step(state=OrderState.REJECTED, reason=f"{refused.code}: {refused}")
             except OutcomeUnknown as unknown:
-                self._record(order, Step(state=OrderState.OUTCOME_UNKNOWN, reason=str(unknown)), run)
-                return Outcome.UNKNOWN, str(unknown)
-            self._record(order, Step(state=OrderState.ACCEPTED, reason="the venue's answer"), run, answer)
-            return Outcome.SENT, ""
+                outcome, why = Outcome.UNKNOWN, str(unknown)
+                step = Step(state=OrderState.OUTCOME_UNKNOWN, reason=str(unknown))
+            else:
+                outcome, why = Outcome.SENT, ""
+                step = Step(state=OrderState.ACCEPTED, reason="the venue's answer")
+        # Outside the fence, which is lost with its connection: the answer may be recorded over another one.
+        try:
+            self._record(order, step, run, answer)
+        except DatabaseUnavailable:  # it may be stored all the same: read again by its key, and appended once
+            self._record(order, step, run, answer)
+        return outcome, why
 
     def _latched(self) -> bool:
         """Whether a pause latches in the database itself, so that asking once a batch is enough."""
@@ -159,7 +167,7 @@ class Sender:
         return current
 
     def _record(self, order: Order, step: Step, run: Run, answer: VenueOrder | None = None) -> None:
-        """tx2: the answer. Where reconciliation was faster, what it proved stands."""
+        """tx2: the answer; safe to do twice. Where reconciliation was faster, what it proved stands."""
         with self._ledger.transaction() as books:
             books.accounts.lock(self._account)
             current = books.orders.get(order.client_order_id)
