@@ -15,7 +15,7 @@ from trading.domain.decision import Decision, DecisionStatus, Recorded, panel_ha
 from trading.domain.ids import Run
 from trading.domain.market import Panel, from_ms, timeframe_s
 from trading.domain.portfolio import StrategyPlan
-from trading.errors import DataError, TradingError
+from trading.errors import DatabaseError, DataError, TradingError
 from trading.flows.recording import recorded
 from trading.logging.events import log_event
 from trading.ports.ledger import Ledger
@@ -78,6 +78,8 @@ class Evaluate:
         for strategy in self._strategies:
             try:
                 stored += self._one(strategy, run, totals)
+            except DatabaseError:  # no other strategy could store its decision either
+                raise
             except (TradingError, ArithmeticError, ValueError, IndexError, TypeError, KeyError) as error:
                 failed[strategy.plan.name] = f"{type(error).__name__}: {error}"
                 log_event(

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from trading.clock import Clock
 from trading.domain.ids import Run
-from trading.errors import TradingHalted
+from trading.errors import TradingError, TradingHalted
 from trading.logging.events import log_event
 from trading.ports.ledger import Ledger
 
@@ -36,8 +36,11 @@ def recorded(ledger: Ledger, clock: Clock, run: Run, flow: str, body: Callable[[
     except BaseException as error:
         outcome = "skipped" if isinstance(error, TradingHalted) else "failed"
         message = str(error) or type(error).__name__
-        with ledger.transaction() as books:
-            books.runs.finish(run, flow, clock.now(), outcome=outcome, message=message, counts={})
+        try:
+            with ledger.transaction() as books:
+                books.runs.finish(run, flow, clock.now(), outcome=outcome, message=message, counts={})
+        except TradingError as unrecorded:  # what went wrong first is what the caller must hear of
+            log_event(logger, "run_unrecorded", level=logging.ERROR, flow=flow, reason=str(unrecorded))
         level = logging.WARNING if outcome == "skipped" else logging.ERROR
         log_event(logger, f"run_{outcome}", level=level, flow=flow, reason=message)
         raise

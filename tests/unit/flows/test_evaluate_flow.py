@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.desk import Desk, constant, plan, portfolio
+from tests.desk import Behind, Desk, constant, plan, portfolio
 from tests.examples import BTC, ETH, T0
 from trading.domain.decision import Decision, DecisionStatus
 from trading.domain.market import CandleSeries, Panel, to_ms
-from trading.errors import TradingError
+from trading.errors import DatabaseUnavailable, TradingError
 from trading.flows.evaluate import newest_complete_close
 
 MINUTE_MS = 60_000
@@ -53,6 +53,24 @@ def test_the_first_decision_wins_and_a_differing_recomputation_is_only_noted() -
     report = desk.evaluate()
     assert (report.counts["decisions"], report.counts["revisions"]) == (0, 1)
     assert newest(desk) == first
+
+
+def test_a_database_that_fails_is_no_failure_of_a_strategy() -> None:
+    """Neither could any other one store its decision: the flow fails as what it is, and may be done again."""
+    desk = Desk(portfolio_=portfolio(plan("one"), plan("two")))
+    desk.ingest()
+    asked: list[int] = []
+
+    def transaction() -> Any:
+        asked.append(1)
+        if len(asked) == 2:  # the first one records the run's start
+            raise DatabaseUnavailable("gone")
+        return desk.store.transaction()
+
+    desk.ledger = Behind(desk.store, transaction=transaction)
+    with pytest.raises(DatabaseUnavailable):
+        desk.evaluate()
+    assert len(asked) == 3  # and the third one its end
 
 
 NEWEST = {BTC.symbol: to_ms(T0), ETH.symbol: to_ms(T0)}
