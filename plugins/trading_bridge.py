@@ -8,7 +8,14 @@ from airflow.sdk import Asset, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from trading.domain.ids import Run
-from trading.errors import ExchangeUnavailable, InvariantViolation, OrderDenied, TradingError, TradingHalted
+from trading.errors import (
+    DatabaseUnavailable,
+    ExchangeUnavailable,
+    InvariantViolation,
+    OrderDenied,
+    TradingError,
+    TradingHalted,
+)
 
 if TYPE_CHECKING:
     from trading.manager import TradingManager
@@ -37,7 +44,7 @@ def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None 
         report = flow(manager, _run(context))
     except (TradingHalted, OrderDenied) as error:
         raise AirflowSkipException(str(error)) from error
-    except ExchangeUnavailable:
+    except (ExchangeUnavailable, DatabaseUnavailable):  # done again: each flow may be, but for placing (retries=0)
         raise
     except TradingError as error:
         if isinstance(error, InvariantViolation):
