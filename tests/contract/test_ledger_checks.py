@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.desk import DiedHere
 from tests.examples import ACCOUNT, BTC, MINUTE, RUN, T0, event, fill, intent
 from trading.domain.ledger import fill_transaction
 from trading.domain.order import OrderState
@@ -69,6 +70,45 @@ def test_a_runs_planning_lines_come_back_in_their_order(opened: Ledger) -> None:
     with opened.transaction() as books:
         assert books.orders.lines(RUN.run_id) == lines
         assert books.orders.lines("another") == []
+
+
+def test_a_planning_line_is_news_once_a_decision(opened: Ledger) -> None:
+    """The same of the same decision is kept with its run, and is news no more; without a decision all is news."""
+    dust = PlanLine(strategy="sma", instrument="BTC/USDT", as_of=T0, outcome="dust", delta=Decimal("0.01"))
+    again = replace(dust, delta=Decimal("0.02"))
+    others = [
+        replace(dust, strategy="other"),
+        replace(dust, instrument="ETH/USDT"),
+        replace(dust, as_of=T0 + MINUTE),
+        replace(dust, outcome="planned"),
+        replace(dust, outcome="planned", client_order_id=intent().client_order_id),
+    ]
+    nothing = PlanLine(strategy="sma", instrument="BTC/USDT", as_of=None, outcome="dust")
+    later = replace(RUN, run_id="later")
+    with opened.transaction() as books:
+        books.accounts.open("other", venue="binance", mode="live", at=T0, run=RUN)
+        assert books.orders.record_lines(ACCOUNT, [dust, again, nothing], RUN) == [dust, nothing]
+    with opened.transaction() as books:
+        assert books.orders.record_lines(ACCOUNT, [again, *others, nothing], later) == [*others, nothing]
+        assert books.orders.record_lines("other", [dust], later) == [dust]
+    with opened.transaction() as books:
+        assert books.orders.record_lines(ACCOUNT, [*others, dust], RUN) == []
+        assert books.orders.lines("later") == [again, *others, nothing, dust]
+
+
+def test_what_was_rolled_back_was_not_said(opened: Ledger) -> None:
+    """A planning that dies before its commit leaves the news to the next one."""
+    dust = PlanLine(strategy="sma", instrument="BTC/USDT", as_of=T0, outcome="dust")
+
+    def dies() -> None:
+        with opened.transaction() as books:
+            books.orders.record_lines(ACCOUNT, [dust], RUN)
+            raise DiedHere
+
+    with pytest.raises(DiedHere):
+        dies()
+    with opened.transaction() as books:
+        assert books.orders.record_lines(ACCOUNT, [dust], RUN) == [dust]
 
 
 def test_a_fill_shows_in_every_reading_of_its_order(opened: Ledger) -> None:

@@ -74,7 +74,6 @@ class Place:
     def _place(self, run: Run, pause: PauseFlag) -> PlaceReport:
         view = view_market(self._ledger, self._market, self._clock, self._portfolio)
         epoch, pending, lines = self._plan(view, run)
-        _log_lines(lines)
         outcomes: Counter[str] = Counter(planned=sum(1 for line in lines if line.client_order_id))
         if pending:
             pause.read()
@@ -107,8 +106,9 @@ class Place:
                 if strategy.enabled:
                     lines += self._plan_one(books, strategy, view, rules, at=at, run=run)
             self._expire(books, account.incarnation, at, run)
-            books.orders.record_lines(self._account, lines, run)
+            news = books.orders.record_lines(self._account, lines, run)
             pending = [o for o in books.orders.open(self._account) if o.state is OrderState.PLANNED]
+        _log_lines(news)
         # Sales first: they lower exposure and free what buys may need.
         return epoch, sorted(pending, key=lambda order: order.intent.side is Side.BUY), lines
 
@@ -174,7 +174,7 @@ class Place:
 
 
 def _log_lines(lines: Sequence[PlanLine]) -> None:
-    """Each instrument's answer to "why (no) order?"."""
+    """Each instrument's answer to "why (no) order?", once a decision and not at each look at what is left of it."""
     for line in lines:
         log_event(
             logger,

@@ -110,8 +110,11 @@ class OrderStore(Protocol):
         """What the checks said, oldest first."""
         ...
 
-    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> None:
-        """Keep why each instrument did or did not lead to an order."""
+    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> list[PlanLine]:
+        """Keep why each instrument did or did not lead to an order; those that are news, in their order.
+
+        News is what no line said before of the same strategy, instrument and decision. Without a decision all is news.
+        """
         ...
 
     def lines(self, run_id: str) -> list[PlanLine]:

@@ -45,6 +45,7 @@ class MemoryOrders:
         self._chains: defaultdict[str, list[ChainLink]] = defaultdict(list)
         self._checks: defaultdict[str, list[CheckedOrder]] = defaultdict(list)
         self._lines: defaultdict[str, list[PlanLine]] = defaultdict(list)
+        self._said: dict[tuple[str, str, str, datetime | None, str, str], None] = {}
 
     def plan(self, intent: OrderIntent, run: Run) -> bool:
         """Store the intent and its Planned event. False where the id exists with the same facts."""
@@ -141,10 +142,17 @@ class MemoryOrders:
         """What the checks said, oldest first."""
         return list(self._checks.get(client_order_id, ()))
 
-    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> None:  # noqa: ARG002 — run ids differ
-        """Keep why each instrument did or did not lead to an order."""
+    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> list[PlanLine]:
+        """Keep why each instrument did or did not lead to an order; those that are news, in their order."""
+        news = []
         for line in lines:
             self._journal.append(self._lines[run.run_id], line)
+            said = (account, line.strategy, line.instrument, line.as_of, line.outcome, line.client_order_id)
+            if said not in self._said:
+                news.append(line)
+            if line.as_of is not None:
+                self._journal.put(self._said, said, None)
+        return news
 
     def lines(self, run_id: str) -> list[PlanLine]:
         """What a run's planning said, in its order."""

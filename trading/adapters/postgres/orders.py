@@ -108,11 +108,15 @@ class PostgresOrders:
         rows = self._session.all("order_checks", {"client_order_id": client_order_id})
         return [CheckedOrder(verdict=Verdict(row.pop("verdict")), codes=tuple(row.pop("codes")), **row) for row in rows]
 
-    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> None:
-        """Keep why each instrument did or did not lead to an order."""
+    def record_lines(self, account: str, lines: Sequence[PlanLine], run: Run) -> list[PlanLine]:
+        """Keep why each instrument did or did not lead to an order; those that are news, in their order."""
+        news = []
         for line in lines:
             facts = {**asdict(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
-            self._session.run("record_plan_line", facts)
+            row = self._session.one("record_plan_line", facts)
+            if row is not None and row["is_news"]:
+                news.append(line)
+        return news
 
     def lines(self, run_id: str) -> list[PlanLine]:
         """What a run's planning said, in its order."""

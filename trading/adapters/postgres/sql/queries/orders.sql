@@ -126,7 +126,7 @@ SELECT client_order_id
  WHERE client_order_id = %(client_order_id)s;
 
 -- record_plan_line --
--- Why an instrument did or did not lead to an order.
+-- Why an instrument did or did not lead to an order, and whether that was not said before for the same decision.
 INSERT INTO trading.plan_line (
   account, strategy, instrument, as_of, outcome, weight, target_quantity, held, on_its_way, delta, client_order_id,
   run_id, dag_id
@@ -134,7 +134,16 @@ INSERT INTO trading.plan_line (
 VALUES (
   %(account)s, %(strategy)s, %(instrument)s, %(as_of)s, %(outcome)s, %(weight)s, %(target_quantity)s, %(held)s,
   %(on_its_way)s, %(delta)s, %(client_order_id)s, %(run_id)s, %(dag_id)s
-);
+)
+RETURNING NOT EXISTS (
+  SELECT FROM trading.plan_line AS before
+   WHERE before.account = %(account)s
+     AND before.strategy = %(strategy)s
+     AND before.as_of = %(as_of)s
+     AND before.instrument = %(instrument)s
+     AND before.outcome = %(outcome)s
+     AND before.client_order_id = %(client_order_id)s
+) AS is_news;
 
 -- plan_lines --
 -- What a run's planning said, in its order.
