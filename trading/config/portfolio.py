@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from trading.domain.market import TIMEFRAMES
+from trading.domain.planning import MAX_GENERATIONS
 from trading.domain.portfolio import Parameters, Portfolio, StrategyPlan
+from trading.domain.resting import RestPolicy, WhenRested
 from trading.domain.risk import Limits
 from trading.errors import ConfigurationError
 
@@ -42,6 +44,9 @@ class _Strategy(_Table):
     allocation: Annotated[_Number, Field(gt=0, le=1)]
     rebalance_threshold_bps: Annotated[_Number, Field(ge=0, le=10_000)] = Decimal(0)
     grace_s: Annotated[StrictInt, Field(ge=0, le=3_600)] = 20
+    when_rested: Literal["give_up", "reprice", "cross"] = RestPolicy().when_rested.value
+    reprice_times: Annotated[StrictInt, Field(ge=1, le=MAX_GENERATIONS - 1)] = RestPolicy().reprice_times
+    max_slippage_bps: Annotated[_Number, Field(gt=0, le=1_000)] = RestPolicy().max_slippage_bps
     parameters: dict[_Name, Any] = {}
     enabled: StrictBool = True
 
@@ -121,6 +126,11 @@ def _portfolio(parsed: _File, content_hash: str) -> Portfolio:
             allocation=strategy.allocation,
             rebalance_threshold_bps=strategy.rebalance_threshold_bps,
             grace_s=strategy.grace_s,
+            resting=RestPolicy(
+                when_rested=WhenRested(strategy.when_rested),
+                reprice_times=strategy.reprice_times,
+                max_slippage_bps=strategy.max_slippage_bps,
+            ),
             parameters=Parameters(strategy.parameters),
             enabled=strategy.enabled,
         )
@@ -167,6 +177,7 @@ def _strategy_problems(parsed: _File, functions: Collection[str] | None) -> list
             problems.append(f"{where} timeframe is {strategy.timeframe!r}: expected one of {_list(TIMEFRAMES)}")
         if strategy.instruments is not None and not strategy.instruments:
             problems.append(f"{where} instruments is empty: leave the key out for all, or name some")
+        problems += [f"{where} {problem}" for problem in _resting_problems(strategy, parsed)]
         problems += [f"{where} instruments names {symbol!r} twice" for symbol in _doubled(strategy.instruments or ())]
         problems += [
             f"{where} instruments names {symbol!r}: expected some of the portfolio's {_list(parsed.instruments)}"
@@ -180,6 +191,26 @@ def _strategy_problems(parsed: _File, functions: Collection[str] | None) -> list
             or not isinstance(value, int | Decimal | str)
             or (isinstance(value, Decimal) and not value.is_finite())
         ]
+    return problems
+
+
+def _resting_problems(strategy: _Strategy, parsed: _File) -> list[str]:
+    """A key that its policy does not read is a misunderstanding; beyond the collar every order would be denied."""
+    problems = [
+        f'{key} is set: expected it with when_rested = "{policy}" only, which is {strategy.when_rested!r}'
+        for key, policy in (("reprice_times", "reprice"), ("max_slippage_bps", "cross"))
+        if key in strategy.model_fields_set and strategy.when_rested != policy
+    ]
+    collar = parsed.limits.price_collar_bps
+    if strategy.when_rested == "cross" and strategy.max_slippage_bps > collar:
+        problems.append(f"max_slippage_bps is {strategy.max_slippage_bps}: expected at most price_collar_bps, {collar}")
+    longest = TIMEFRAMES.get(strategy.timeframe, parsed.rest_s + 1)
+    asked = "when_rested" in strategy.model_fields_set and strategy.when_rested != "give_up"
+    if parsed.order_type == "limit" and asked and parsed.rest_s >= longest:
+        problems.append(
+            f"when_rested is {strategy.when_rested!r}: expected a rest_s below {longest}, the seconds of its timeframe;"
+            f" it is {parsed.rest_s}, so that the next decision always comes first"
+        )
     return problems
 
 

@@ -12,6 +12,7 @@ from trading.domain.market import Instrument, timeframe_s
 from trading.domain.money import BPS, EXACT, ONE, ZERO, floor_to_step, plain, quantise, round_to_step
 from trading.domain.order import Order, OrderIntent, OrderState, OrderType, Purpose, Side
 from trading.domain.portfolio import StrategyPlan
+from trading.domain.resting import Attempt, next_attempt
 
 #: One decision may be carried on, re-priced or replaced this often at most.
 MAX_GENERATIONS: Final = 10
@@ -110,6 +111,15 @@ def _is_older_wish(order: Order, decision: Decision | None) -> bool:
     return order.state is OrderState.PLANNED and decision is not None and order.intent.as_of < decision.as_of
 
 
+def _side(line: PlanLine) -> Side:
+    return Side.BUY if line.delta > 0 else Side.SELL
+
+
+def _is_enough(instrument: Instrument, quantity: Decimal, price: Decimal) -> bool:
+    """Whether the venue takes an order as small as this."""
+    return quantity > 0 and quantity >= instrument.min_quantity and quantity * price >= instrument.min_notional
+
+
 def _refusal(decision: Decision | None, at: datetime) -> str:
     """Why the decision leads to nothing at all; empty where it may."""
     if decision is None:
@@ -139,25 +149,27 @@ class _Sizing:
         intents: list[OrderIntent] = []
         lines: list[PlanLine] = []
         for line in sorted((self._line(s, investable) for s in self.decision.weights), key=lambda line: line.delta):
-            quantity = self._quantity(line, spendable)
-            why_not = self._held_back(line, equity) or self._too_small(line, quantity, equity)
-            if why_not:
-                lines.append(replace(line, outcome=why_not))
+            attempt = self._attempt(line.instrument)
+            limit = self._limit(line, attempt)
+            quantity = self._quantity(line, limit, spendable)
+            why_not = self._held_back(line, equity) or self._too_small(line, quantity, limit, equity)
+            if why_not or attempt is None:
+                lines.append(replace(line, outcome=why_not or self._given_up()))
                 continue
-            intent = self._intent(line, quantity)
+            intent = self._intent(line, quantity, limit)
             if intent.side is Side.BUY:
                 spendable -= intent.notional * (ONE + COST_SLACK)
             intents.append(intent)
-            lines.append(replace(line, outcome="planned", client_order_id=intent.client_order_id))
+            outcome = f"planned: {attempt.said}" if attempt.said else "planned"
+            lines.append(replace(line, outcome=outcome, client_order_id=intent.client_order_id))
         return intents, lines
 
     def _reserved(self) -> Decimal:
         """Quote that buys on their way may still take."""
         buys = [order for order in self.alive if order.intent.side is Side.BUY]
         # An instrument that left the portfolio has no price here any more, but its order may still take quote.
-        return sum(
-            (o.signed_remainder * self.prices.get(o.intent.instrument, o.intent.reference_price) for o in buys), ZERO
-        )
+        prices = [o.intent.limit_price or self.prices.get(o.intent.instrument, o.intent.reference_price) for o in buys]
+        return sum((o.signed_remainder * price for o, price in zip(buys, prices, strict=True)), ZERO)
 
     def _line(self, symbol: str, investable: Decimal) -> PlanLine:
         """Delta = target - (held + signed remainder of every order that is not terminal)."""
@@ -181,20 +193,35 @@ class _Sizing:
     def _served(self, symbol: str) -> list[Order]:
         return [order for order in self.book.served if order.intent.instrument == symbol]
 
-    def _quantity(self, line: PlanLine, spendable: Decimal) -> Decimal:
-        """What to send: no more than is held, or than free quote buys, rounded to the lot, never up."""
+    def _attempt(self, symbol: str) -> Attempt | None:
+        """How the next order is to be priced; None where the decision is given up. Market orders never rest."""
+        if self.rules.order_type is OrderType.MARKET:
+            return Attempt()
+        return next_attempt(self._served(symbol), self.book.plan.resting)
+
+    def _limit(self, line: PlanLine, attempt: Attempt | None) -> Decimal | None:
+        """A buy is rounded down and a sale up: rounding never pays more than the reference, or the allowed slippage."""
+        if self.rules.order_type is OrderType.MARKET:
+            return None
+        side = _side(line)
+        worst = ONE + side.sign * (attempt.slippage_bps if attempt else ZERO) * BPS
+        tick = self.instruments[line.instrument].tick_size
+        return round_to_step(self.prices[line.instrument] * worst, tick, up=side is Side.SELL)
+
+    def _quantity(self, line: PlanLine, limit: Decimal | None, spendable: Decimal) -> Decimal:
+        """What to send: no more than is held, or than free quote buys, in whole lots."""
         if line.delta < 0:
-            quantity = min(-line.delta, line.held)
-        else:
-            quantity = min(line.delta, EXACT.divide(max(spendable, ZERO), self._cost(line.instrument)))
-        instrument = self.instruments[line.instrument]
+            return self._lots(line.instrument, min(-line.delta, line.held))
+        # What a unit may cost, slippage and fee included.
+        cost = max(self.prices[line.instrument], limit or ZERO) * (ONE + COST_SLACK)
+        return self._lots(line.instrument, min(line.delta, EXACT.divide(max(spendable, ZERO), cost)))
+
+    def _lots(self, symbol: str, quantity: Decimal) -> Decimal:
+        """Rounded to the lot, never up."""
+        instrument = self.instruments[symbol]
         market = self.rules.order_type is OrderType.MARKET
         # A market order's own lot, where it has one, is a multiple of the ordinary lot.
         return floor_to_step(quantity, (instrument.market_lot_step if market else ZERO) or instrument.lot_step)
-
-    def _cost(self, symbol: str) -> Decimal:
-        """What a unit may cost, slippage and fee included."""
-        return self.prices[symbol] * (ONE + COST_SLACK)
 
     def _held_back(self, line: PlanLine, equity: Decimal) -> str:
         """Why nothing may be planned now, whatever its size; empty where it may."""
@@ -210,18 +237,29 @@ class _Sizing:
             return f"carried on {len(served)} times already"
         return ""
 
-    def _too_small(self, line: PlanLine, quantity: Decimal, equity: Decimal) -> str:
-        """Why the change is not worth an order; empty where it is."""
+    def _given_up(self) -> str:
+        policy = self.book.plan.resting
+        return f"given up until the next decision: {policy.when_rested}, replacements allowed: {policy.replacements}"
+
+    def _too_small(self, line: PlanLine, quantity: Decimal, limit: Decimal | None, equity: Decimal) -> str:
+        """Why the change is not worth an order, or the venue would not take one; empty where it is."""
         instrument, price = self.instruments[line.instrument], self.prices[line.instrument]
         leaves = line.target_quantity == 0 and line.held > 0
         threshold = equity * self.book.plan.rebalance_threshold_bps * BPS
         if abs(line.delta) * price < threshold and not leaves:
             return f"below the rebalance threshold of {plain(quantise(threshold, 2))}"
-        if quantity <= 0 or quantity < instrument.min_quantity or quantity * price < instrument.min_notional:
-            return f"below the minimum notional of {plain(instrument.min_notional)} (dust, or no free quote)"
-        return ""
+        if line.delta == 0:
+            return "on target"
+        if _is_enough(instrument, quantity, limit or price):
+            return ""
+        least = (
+            f"the minimum notional of {plain(instrument.min_notional)} or quantity of {plain(instrument.min_quantity)}"
+        )
+        if _is_enough(instrument, self._lots(line.instrument, abs(line.delta)), limit or price):
+            return f"no free quote for {least}"
+        return f"dust: below {least}, it stays as it is"
 
-    def _intent(self, line: PlanLine, quantity: Decimal) -> OrderIntent:
+    def _intent(self, line: PlanLine, quantity: Decimal, limit: Decimal | None) -> OrderIntent:
         """The durable wish, named after its facts."""
         decision, rules, price = self.decision, self.rules, self.prices[line.instrument]
         facts: dict[str, Any] = {
@@ -235,19 +273,14 @@ class _Sizing:
             # Over all purposes: what carries an entry on is a new generation, whatever it is called by then.
             "generation": len(self._served(line.instrument)),
         }
-        side = Side.BUY if line.delta > 0 else Side.SELL
-        limit_price = None
-        if rules.order_type is OrderType.LIMIT:
-            # A buy is rounded down and a sale up: rounding never pays more than the reference.
-            limit_price = round_to_step(price, self.instruments[line.instrument].tick_size, up=side is Side.SELL)
         window = timedelta(seconds=min(timeframe_s(decision.timeframe), rules.max_decision_age_s))
         return OrderIntent(
             client_order_id=client_order_id(**facts),
             **facts,
-            side=side,
+            side=_side(line),
             order_type=rules.order_type,
             quantity=quantity,
-            limit_price=limit_price,
+            limit_price=limit,
             reference_price=price,
             target_quantity=line.target_quantity,
             planned_at=self.at,

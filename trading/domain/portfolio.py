@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from trading.domain.resting import RestPolicy
 from trading.domain.risk import Limits
 
 #: What one strategy parameter may be.
@@ -46,6 +47,7 @@ class StrategyPlan:
     allocation: Decimal  # share of the account's equity, 0 … 1
     rebalance_threshold_bps: Decimal = Decimal(0)  # of the strategy's own equity; smaller changes are left alone
     grace_s: int = 20  # after the close: how long a late candle is waited for
+    resting: RestPolicy = field(default_factory=RestPolicy)  # how it goes on where limit orders rested too long
     parameters: Parameters = field(default_factory=Parameters)
     enabled: bool = True
 
@@ -60,6 +62,6 @@ class Portfolio:
     strategies: tuple[StrategyPlan, ...]
     limits: Limits
     order_type: Literal["market", "limit"] = "market"
-    rest_s: int = 60  # how long a limit order rests
+    rest_s: int = 60  # how long a limit order rests before it is withdrawn
     protective_on_halt: Literal["keep", "cancel"] = "keep"
     content_hash: str  # SHA-256 of the file, hex

@@ -16,7 +16,7 @@ def withdraw_rested(venue: Venue, orders: Sequence[Order], *, at: datetime, rest
     """Ask the venue to cancel each order that rests since `rest` or longer; how many were asked for.
 
     A cancel is no promise: the order may have filled meanwhile (-2011), or the answer may be lost, and then it is asked
-    for again at the next reconciliation. What is left of the target is planned anew from fresh prices.
+    for again at the next reconciliation. What follows for what is left, planning decides by the strategy's policy.
     """
     asked = 0
     for order in orders:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pickle
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from trading.config.portfolio import _Limits, load_portfolio
 from trading.domain.portfolio import Parameters
+from trading.domain.resting import RestPolicy, WhenRested
 from trading.domain.risk import Limits
 from trading.errors import ConfigurationError
 
@@ -53,6 +55,25 @@ def test_numbers_are_exact() -> None:
     assert plan.parameters["window"] == 60
 
 
+def test_what_follows_a_rested_order_is_each_strategys_own(tmp_path: Path) -> None:
+    """Nothing is said of the first: re-priced three times. The second crosses, by at most 12.5 bps."""
+    path = tmp_path / "mine.toml"
+    crossing = 'when_rested = "cross"\nmax_slippage_bps = 12.5\ngrace_s = 20 '
+    path.write_text(SHIPPED.read_text().replace("grace_s = 20 ", crossing, 1))
+    first, second = (plan.resting for plan in load_portfolio(path).strategies)
+    assert (first.when_rested, first.reprice_times, first.replacements) == (WhenRested.REPRICE, 3, 3)
+    assert (second.when_rested, second.max_slippage_bps) == (WhenRested.CROSS, Decimal("12.5"))
+
+
+def test_what_the_shipped_file_says_of_rested_orders_is_what_holds_without_it(tmp_path: Path) -> None:
+    """The commented keys are valid where they are put in, and their values are the defaults."""
+    text = re.sub("^# (when_rested|reprice_times) =", r"\1 =", SHIPPED.read_text(), flags=re.MULTILINE)
+    (tmp_path / "mine.toml").write_text(text)
+    assert text.count("\nwhen_rested =") == text.count("\nreprice_times =") == 1
+    assert load_portfolio(tmp_path / "mine.toml").strategies == load_portfolio(SHIPPED).strategies
+    assert f"# max_slippage_bps = {RestPolicy().max_slippage_bps} " in text
+
+
 def test_the_table_of_limits_has_the_fields_of_the_domain_s() -> None:
     assert list(_Limits.model_fields) == [field.name for field in dataclasses.fields(Limits)]
 
@@ -78,6 +99,24 @@ def test_the_table_of_limits_has_the_fields_of_the_domain_s() -> None:
         ("max_order_notional = 10_000", "max_order_notional = 0", ("[limits] max_order_notional", "'0'", "greater")),
         ("max_orders_per_minute = 20", "max_orders_per_minute = 20.5", ("max_orders_per_minute", "20.5")),
         ("max_drawdown_bps = 3_000", "max_draw_bps = 3_000", ("[limits]", "'max_draw_bps'", "max_drawdown_bps")),
+        (
+            "grace_s = 20 ",
+            'when_rested = "retry"\ngrace_s = 20 ',
+            ("[[strategies]] sma_crossover: when_rested", "'retry'", "'give_up', 'reprice' or 'cross'"),
+        ),
+        ("grace_s = 20 ", "reprice_times = 0\ngrace_s = 20 ", ("sma_crossover: reprice_times", "'0'", "greater")),
+        ("grace_s = 20 ", "reprice_times = 10\ngrace_s = 20 ", ("reprice_times", "less than or equal to 9")),
+        ("grace_s = 20 ", "max_slippage_bps = 20\ngrace_s = 20 ", ("max_slippage_bps", '"cross"', "'reprice'")),
+        (
+            "grace_s = 20 ",
+            'when_rested = "give_up"\nreprice_times = 2\ngrace_s = 20 ',
+            ("sma_crossover: reprice_times", '"reprice"', "'give_up'"),
+        ),
+        (
+            "grace_s = 20 ",
+            'when_rested = "cross"\nmax_slippage_bps = 151\ngrace_s = 20 ',
+            ("sma_crossover: max_slippage_bps is 151", "at most price_collar_bps, 150"),
+        ),
         ("grace_s = 20 ", 'instruments = ["XRP/USDT"]\ngrace_s = 20 ', ("'XRP/USDT'", "BTC/USDT, ETH/USDT")),
         ("[limits]", "[limits", ("not valid TOML", "line")),
         ("currency = ", "currency = 1\ncurrency = ", ("not valid TOML",)),
@@ -88,6 +127,23 @@ def test_a_mistake_is_named_with_its_place_value_and_choices(
 ) -> None:
     message = changed(tmp_path, old, new)
     assert [part for part in parts if part not in message] == []
+
+
+def test_a_policy_that_could_never_speak_is_named(tmp_path: Path) -> None:
+    """Orders that rest for a minute outlive each decision on 1m candles: only giving up is the same then."""
+
+    def loaded(when_rested: str, rest_s: int) -> None:
+        text = SHIPPED.read_text().replace('order_type = "market"', 'order_type = "limit"', 1)
+        text = text.replace("rest_s = 60", f"rest_s = {rest_s}", 1)
+        (tmp_path / "mine.toml").write_text(
+            text.replace("grace_s = 20 ", f'when_rested = "{when_rested}"\ngrace_s = 20 ')
+        )
+        load_portfolio(tmp_path / "mine.toml")
+
+    for fine in (("cross", 59), ("reprice", 59), ("give_up", 60)):
+        loaded(*fine)
+    with pytest.raises(ConfigurationError, match=r"sma_crossover: when_rested is 'cross': expected a rest_s below 60"):
+        loaded("cross", 60)
 
 
 def test_a_file_that_cannot_be_read_names_the_setting(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Limit orders that rest for too long are taken back, and what is left of the target is planned anew."""
+"""Limit orders that rest for too long are taken back; the next decision plans anew."""
 
 from tests.desk import Behind, Desk, constant, portfolio
 from trading.domain.order import OrderState
