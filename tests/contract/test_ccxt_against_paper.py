@@ -145,3 +145,24 @@ def test_refusals(paper: RunningExchange, exchange: CcxtExchange) -> None:
     posts = paper.rows("SELECT count(*) AS posts FROM request_log WHERE method = 'POST'")
     assert posts == [{"posts": len(cases)}]
     assert paper.rows("SELECT * FROM orders") == []
+
+
+def test_the_past_is_told_order_by_order_whoever_made_them(paper: RunningExchange, exchange: CcxtExchange) -> None:
+    """Filled, resting, cancelled and by hand, over two days, each once; another instrument's are not among them."""
+    since = paper.clock.now()
+    exchange.submit(request(paper))
+    rests = resting(paper, exchange, 2)
+    exchange.submit(rests)
+    paper.ccxt().create_order("BTC/USDT", "market", "buy", 0.012, params={"newClientOrderId": "by-hand"})
+    paper.ccxt().create_order("ETH/USDT", "market", "buy", 1)
+    paper.clock.advance(30 * 3600)
+    exchange.cancel("BTC/USDT", rests.client_order_id)
+    exchange.submit(request(paper, 3))
+    until = paper.clock.now() + timedelta(seconds=1)
+    told = exchange.order_history("BTC/USDT", since=since, until=until)
+    names = [f"{1:032x}", f"{2:032x}", "by-hand", f"{3:032x}"]
+    assert [order.client_order_id for order in told] == names
+    filled = VenueOrderStatus.FILLED
+    assert [order.status for order in told] == [filled, VenueOrderStatus.CANCELED, filled, filled]
+    assert exchange.order_history("BTC/USDT", since=since + timedelta(hours=30), until=until) == told[3:]
+    assert exchange.order_history("BTC/USDT", since=since - timedelta(days=3), until=since) == []

@@ -188,8 +188,24 @@ def test_fills_that_never_end_are_refused(venue: ScriptedVenue) -> None:
     """A venue that gives the same full page again would be asked for ever."""
     page = answer([wire_fill(number, NOW - timedelta(hours=1)) for number in range(1000)])
     venue.will(page, page, page)
-    with pytest.raises(DataError, match="the page after fill 999 ends with 999"):
+    with pytest.raises(DataError, match="the page after 999 ends with 999"):
         exchange_at(venue).fills("BTC/USDT", since=NOW - timedelta(hours=2), until=NOW)
+
+
+def test_a_full_page_of_orders_is_followed_by_number(venue: ScriptedVenue) -> None:
+    """The orders after it are asked for from the next number on, without a window that would hide some."""
+    since = NOW - timedelta(hours=2)
+
+    def wire(number: int) -> dict[str, object]:
+        return {**YES, "orderId": number, "clientOrderId": f"{number:032x}", "time": to_ms(since) + number}
+
+    venue.will(answer([wire(number) for number in range(1000)]), answer([wire(1000)]))
+    told = exchange_at(venue).order_history("BTC/USDT", since=since, until=NOW)
+    assert [order.venue_order_id for order in told] == [str(number) for number in range(1001)]
+    first, second = (request.parameters for request in venue.arrived)
+    assert (first["startTime"], first["endTime"]) == (str(to_ms(since)), str(to_ms(NOW) - 1))
+    assert second["orderId"] == "1000"
+    assert not {"startTime", "endTime"} & second.keys()
 
 
 def test_money_never_passes_through_a_float(venue: ScriptedVenue) -> None:

@@ -6,8 +6,8 @@ empty answer. What is POSTed here is the text that the request's hash covers.
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,10 +19,11 @@ import orjson
 from trading.adapters import binance_answers as answers
 from trading.adapters.ccxt_errors import CANCEL_REJECTED, NO_SUCH_ORDER, UNKNOWN_SYMBOL, VenueRefused, refusal
 from trading.adapters.venue_capabilities import capabilities
+from trading.adapters.venue_history import Listing
 from trading.adapters.venue_wire import VenueWire
 from trading.clock import Clock
 from trading.domain.ledger import Balance, Fill
-from trading.domain.market import CandleSeries, Instrument, from_ms, timeframe_s, to_ms
+from trading.domain.market import CandleSeries, Instrument, from_ms, timeframe_s
 from trading.domain.order import OrderRequest
 from trading.domain.venue_order import VenueOrder
 from trading.errors import ConfigurationError, DataError, InvariantViolation, OrderRejected
@@ -174,39 +175,35 @@ class CcxtExchange:
             self._learn({row["symbol"] for row in payload})
             return [answers.venue_order(row, self._symbols[row["symbol"]]) for row in payload]
 
+    def order_history(self, instrument: str, *, since: datetime, until: datetime) -> list[VenueOrder]:
+        """Orders of any state and anybody with since ≤ created_at < until, each once, ascending."""
+        orders = Listing(
+            name=f"orders of {instrument}",
+            endpoint="privateGetAllOrders",
+            cursor="orderId",
+            rows_per_call=self._can.fills_per_call,
+            window_s=self._can.fills_window_s,
+            parse=lambda row: answers.venue_order(row, instrument),
+            place=lambda order: (int(order.venue_order_id), order.created_at),
+        )
+        return orders.read(self._wire, {"symbol": self._venue_symbol(instrument)}, since, until)
+
     def fills(self, instrument: str, *, since: datetime, until: datetime) -> list[Fill]:
         """Executions with since ≤ filled_at < until, each once, ascending."""
-        window = timedelta(seconds=self._can.fills_window_s)
-        found: dict[int, Fill] = {}
-        start = since
-        while start < until:
-            end = min(start + window, until)
-            for page in self._fill_pages(instrument, start, end):
-                found |= {int(fill.venue_fill_id): fill for fill in page if since <= fill.filled_at < until}
-            start = end
-        return [found[number] for number in sorted(found)]
+        fills = Listing(
+            name=f"fills of {instrument}",
+            endpoint="privateGetMyTrades",
+            cursor="fromId",
+            rows_per_call=self._can.fills_per_call,
+            window_s=self._can.fills_window_s,
+            parse=lambda row: answers.fill(row, instrument, self._venue),
+            place=lambda fill: (int(fill.venue_fill_id), fill.filled_at),
+        )
+        return fills.read(self._wire, {"symbol": self._venue_symbol(instrument)}, since, until)
 
     def balances(self) -> dict[str, Balance]:
         """What the account holds, by currency; zeros left out."""
         return answers.balances(self._wire.read("privateGetAccount", {}))
-
-    def _fill_pages(self, instrument: str, start: datetime, end: datetime) -> Iterator[list[Fill]]:
-        """The pages of one window: the first by time, since time may repeat; those after it by the fills' numbers."""
-        symbol = {"symbol": self._venue_symbol(instrument), "limit": self._can.fills_per_call}
-        last_instant = end - timedelta(microseconds=1)  # the venue's end is inclusive, and in whole milliseconds
-        parameters = symbol | {"startTime": to_ms(start), "endTime": to_ms(last_instant)}
-        newest = -1
-        while True:
-            payload = self._wire.read("privateGetMyTrades", parameters)
-            with answers.reading(f"fills of {instrument}"):
-                page = [answers.fill(row, instrument, self._venue) for row in payload]
-            yield page
-            if len(page) < self._can.fills_per_call or max(fill.filled_at for fill in page) >= end:
-                return
-            before, newest = newest, max(int(fill.venue_fill_id) for fill in page)
-            if newest <= before:
-                raise DataError(f"fills of {instrument}: the page after fill {before} ends with {newest}")
-            parameters = symbol | {"fromId": newest + 1}
 
     def _listed(self, names: Sequence[str]) -> dict[str, Any]:
         """Entries of exchangeInfo by the venue's symbol, in one call; asked one by one only to find an unknown one."""

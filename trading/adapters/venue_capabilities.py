@@ -21,7 +21,7 @@ class VenueCapabilities:
     client_order_id_digits: int  # the longest lower-case hex id that it takes and gives back
     max_recv_window_ms: int  # it refuses what arrives later than this after signing
     candles_per_call: int
-    fills_per_call: int
+    fills_per_call: int  # and orders, when it tells of the past
     fills_window_s: int
     weight_per_minute: int
 

@@ -62,6 +62,10 @@ class Venue(Protocol):
         """Everything that rests there, ours or not."""
         ...
 
+    def order_history(self, instrument: str, *, since: datetime, until: datetime) -> list[VenueOrder]:
+        """Orders of any state and anybody with since ≤ created_at < until, each once, ascending."""
+        ...
+
     def fills(self, instrument: str, *, since: datetime, until: datetime) -> list[Fill]:
         """Executions with since ≤ filled_at < until, each once, ascending.
 

@@ -98,6 +98,10 @@ class MemoryVenue:
         self._settle()
         return [booked.seen for booked in self._orders]
 
+    def order_history(self, instrument: str, *, since: datetime, until: datetime) -> list[VenueOrder]:
+        """Orders of any state with since ≤ created_at < until, ascending."""
+        return [one for one in self.orders() if one.instrument == instrument and since <= one.created_at < until]
+
     def fills(self, instrument: str, *, since: datetime, until: datetime) -> list[Fill]:
         """Executions with since ≤ filled_at < until, ascending."""
         self._settle()
