@@ -1,6 +1,7 @@
 """Names made from facts: the same facts give the same id, whoever computes it and how often."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import orjson
 
 #: Fixed for ever: changing it would make every old id new again.
 _NAMESPACE: Final = uuid.UUID("6f1a5f0e-3c1e-5d0a-9a64-0f3f5a1d7c11")
+#: What uuid5 makes, in hex: the 5 and the variant stand at fixed places.
+_NAME_OF_OURS: Final = re.compile(r"[0-9a-f]{12}5[0-9a-f]{3}[89ab][0-9a-f]{15}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,11 @@ def client_order_id(
     instant = as_of.astimezone(UTC).isoformat()
     facts = [account, incarnation, strategy, instrument, timeframe, instant, purpose, generation]
     return uuid.uuid5(_NAMESPACE, orjson.dumps(facts).decode()).hex
+
+
+def is_name_of_ours(client_order_id: str) -> bool:
+    """Whether `client_order_id` can make such a name; those of web pages and other clients look different."""
+    return _NAME_OF_OURS.fullmatch(client_order_id) is not None
 
 
 def content_hash(facts: Mapping[str, object]) -> str:

@@ -17,6 +17,7 @@ class ControlKind(StrEnum):
     HALT_RELEASED = "halt_released"
     OVERRIDE_REFUSED = "override_refused"
     ADOPTED = "adopted"
+    RESTORED = "restored"
 
 
 class LatchState(StrEnum):

@@ -110,6 +110,15 @@ def verify_override(token: str, keys: dict[str, str], *, at: datetime, environme
     return override
 
 
+def require_after_restore(override: Override, restored_at: datetime | None) -> None:
+    """Raise OverrideRefused for what was signed before the ledger was restored.
+
+    Its halt's number may name another halt by now, and its use may be among the rows that were lost.
+    """
+    if restored_at is not None and override.issued_at < restored_at:
+        raise OverrideRefused(f"signed before the restore of {restored_at.isoformat(timespec='seconds')}: sign again")
+
+
 def _override_from(claims: dict[str, object], key_id: str, at: datetime) -> Override:
     """Typed claims. Raises KeyError, TypeError or ValueError for what is malformed."""
     halt, issued, expires = claims["halt"], claims["iat"], claims["exp"]

@@ -24,10 +24,13 @@ class DiscrepancyKind(StrEnum):
     OVERFILL = "overfill"
     LATE_ACCEPTANCE = "late_acceptance"
     FORGOTTEN_ORDER = "forgotten_order"
+    FORGOTTEN_FILL = "forgotten_fill"
 
 
 #: A disagreement as it is acknowledged: with the venue's figure, so that what changes later is found anew.
 Finding: TypeAlias = tuple[DiscrepancyKind, str, Decimal]
+#: What the venue showed once and shows no more: it is asked several times before it is believed.
+_FORGOTTEN: Final = frozenset({DiscrepancyKind.FORGOTTEN_ORDER, DiscrepancyKind.FORGOTTEN_FILL})
 #: What no entry of the ledger can end, since it is the venue's history: a person takes note of it.
 ACKNOWLEDGED_KINDS: Final = frozenset(
     {DiscrepancyKind.EXTERNAL_ORDER, DiscrepancyKind.EXTERNAL_FILL, DiscrepancyKind.OVERFILL}
@@ -57,16 +60,14 @@ class Discrepancy:
     def since(self, before: "Discrepancy | None", lag: timedelta, *, at: datetime) -> "Discrepancy":
         """The same finding, dated from when it was first seen; confirmed once it is older than the visibility lag.
 
-        A forgotten order takes longer: several looks, over ten minutes. `at` is when the look that found it again
+        What the venue forgot takes longer: several looks, over ten minutes. `at` is when the look that found it again
         began: how long its findings waited to be judged ages nothing.
         """
         if before is None:
             return self
         age, sightings = at - before.first_seen_at, before.sightings + 1
-        if self.kind is DiscrepancyKind.FORGOTTEN_ORDER:
-            lasting = age > max(lag, SILENCE) and sightings >= SILENT_LOOKS
-        else:
-            lasting = age > lag
+        patience, looks = (max(lag, SILENCE), SILENT_LOOKS) if self.kind in _FORGOTTEN else (lag, 0)
+        lasting = age > patience and sightings >= looks
         return replace(
             self,
             first_seen_at=before.first_seen_at,
@@ -77,12 +78,16 @@ class Discrepancy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconciliationResult:
-    """What one comparison found. `compared` is False where something was in flight, so that nothing can be said."""
+    """What one comparison found. `compared` is False where something was in flight, so that nothing can be said.
+
+    `full_history` is True where the venue's fills were read from the account's first day on.
+    """
 
     at: datetime
     compared: bool
     discrepancies: tuple[Discrepancy, ...]
     unknown_orders: int
+    full_history: bool = False
 
     @property
     def clean(self) -> bool:

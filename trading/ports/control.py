@@ -37,6 +37,10 @@ class ControlStore(Protocol):
         """Append that somebody took what happened outside into the ledger."""
         ...
 
+    def restore(self, account: str, event: ControlEvent) -> None:
+        """Append that somebody restored the ledger from a backup."""
+        ...
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         ...

@@ -25,7 +25,10 @@ from trading.ports.control import ControlStore
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """One set of venue credentials. `epoch` is the fencing token: each place run advances it."""
+    """One set of venue credentials. `epoch` is the fencing token: each place run advances it.
+
+    `restored_at` is when somebody last said that this ledger had been restored from a backup.
+    """
 
     account: str
     venue: str
@@ -33,6 +36,7 @@ class Account:
     incarnation: int
     epoch: int
     opened_at: datetime
+    restored_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +153,10 @@ class FillStore(Protocol):
         """The newest fills, newest first."""
         ...
 
+    def since(self, account: str, since: datetime) -> list[Fill]:
+        """Fills with filled_at ≥ since, ascending."""
+        ...
+
 
 class EntryStore(Protocol):
     """The double-entry ledger."""
@@ -185,8 +193,12 @@ class AccountStore(Protocol):
         """The next fencing epoch; needs the lock."""
         ...
 
-    def next_incarnation(self, account: str) -> int:
-        """After a wipe or a restore: every id from here on is new; needs the lock."""
+    def next_incarnation(self, account: str, *, at_least: int = 0) -> int:
+        """After a restore: every id from here on is new. One more, or `at_least`; needs the lock."""
+        ...
+
+    def note_restored(self, account: str, at: datetime) -> None:
+        """The ledger was restored; what was signed or reconciled before `at` counts no more; needs the lock."""
         ...
 
 
@@ -197,8 +209,8 @@ class ReconciliationStore(Protocol):
         """Keep the result, and bring the open discrepancies in line with it."""
         ...
 
-    def newest_clean_at(self, account: str) -> datetime | None:
-        """When both sides last agreed."""
+    def newest_clean_at(self, account: str, *, full_history: bool = False) -> datetime | None:
+        """When both sides last agreed; over the account's full history, where that is asked for."""
         ...
 
     def open_discrepancies(self, account: str) -> list[Discrepancy]:

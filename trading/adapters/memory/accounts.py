@@ -67,11 +67,17 @@ class MemoryAccounts:
         self._journal.put(self._accounts, account, replace(row, epoch=row.epoch + 1))
         return row.epoch + 1
 
-    def next_incarnation(self, account: str) -> int:
+    def next_incarnation(self, account: str, *, at_least: int = 0) -> int:
         """The next incarnation; needs the lock."""
         row = self._held(account)
-        self._journal.put(self._accounts, account, replace(row, incarnation=row.incarnation + 1))
-        return row.incarnation + 1
+        number = max(row.incarnation + 1, at_least)
+        self._journal.put(self._accounts, account, replace(row, incarnation=number))
+        return number
+
+    def note_restored(self, account: str, at: datetime) -> None:
+        """The ledger was restored; needs the lock."""
+        row = self._held(account)
+        self._journal.put(self._accounts, account, replace(row, restored_at=max(at, row.restored_at or at)))
 
     def _held(self, account: str) -> Account:
         if not self._journal.holds(account):

@@ -65,6 +65,11 @@ class MemoryControl:
         self._require(event, ControlKind.ADOPTED)
         self._append(account, event)
 
+    def restore(self, account: str, event: ControlEvent) -> None:
+        """Append that somebody restored the ledger from a backup."""
+        self._require(event, ControlKind.RESTORED)
+        self._append(account, event)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         mine = (event for owner, event in reversed(self._log) if self._concerns(owner, account))

@@ -1,6 +1,6 @@
 """Fills, each once, each with its balanced ledger transaction."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from datetime import datetime
 
@@ -79,6 +79,11 @@ class MemoryFills:
         fills = self._by_account.get(account, [])
         return [ranked[3] for ranked in reversed(fills[-limit:] if limit > 0 else [])]
 
+    def since(self, account: str, since: datetime) -> list[Fill]:
+        """Fills with filled_at ≥ since, ascending."""
+        fills = self._by_account.get(account, [])
+        return [ranked[3] for ranked in fills[bisect_left(fills, since, key=_instant) :]]
+
     def _place(self, account: str, place: _Place, ranked: _Ranked) -> None:
         """Put a fill among those of its strategy and instrument; one that came late spoils what was folded."""
         fills = self._by_place[account].setdefault(place, [])
@@ -105,3 +110,7 @@ def _rank(fill: Fill) -> tuple[datetime, int, str]:
 
 def _without_fill(ranked: _Ranked) -> tuple[datetime, int, str]:
     return ranked[:3]
+
+
+def _instant(ranked: _Ranked) -> datetime:
+    return ranked[0]

@@ -27,16 +27,16 @@ class MemoryReconciliations:
         self._journal = journal
         self._accounts = accounts
         self._results: defaultdict[str, list[ReconciliationResult]] = defaultdict(list)
-        self._clean_at: dict[str, datetime] = {}
+        self._clean_at: dict[tuple[str, bool], datetime] = {}  # by account, and whether it was the full history
         self._open: defaultdict[str, dict[_Name, Discrepancy]] = defaultdict(dict)
         self._acknowledged: defaultdict[str, dict[Finding, Run]] = defaultdict(dict)
 
     def record(self, account: str, result: ReconciliationResult, run: Run) -> None:  # noqa: ARG002 — PostgreSQL's rows name it
         """Keep the result, and bring the open discrepancies in line with it."""
         self._journal.append(self._results[account], result)
-        if result.clean:
-            newest = max(result.at, self._clean_at.get(account, result.at))
-            self._journal.put(self._clean_at, account, newest)
+        for kind in {False, result.full_history} if result.clean else ():
+            newest = max(result.at, self._clean_at.get((account, kind), result.at))
+            self._journal.put(self._clean_at, (account, kind), newest)
         opened = self._open[account]
         found = {(one.kind, one.key): one for one in result.discrepancies}
         if result.compared:
@@ -46,9 +46,9 @@ class MemoryReconciliations:
             before = opened.get(name)
             self._journal.put(opened, name, one if before is None else _carried_on(before, one))
 
-    def newest_clean_at(self, account: str) -> datetime | None:
+    def newest_clean_at(self, account: str, *, full_history: bool = False) -> datetime | None:
         """When both sides last agreed."""
-        return self._clean_at.get(account)
+        return self._clean_at.get((account, full_history))
 
     def open_discrepancies(self, account: str) -> list[Discrepancy]:
         """Those that nobody resolved, oldest first."""

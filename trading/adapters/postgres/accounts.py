@@ -50,13 +50,17 @@ class PostgresAccounts:
         """The next fencing epoch; needs the lock."""
         return int(self._held(account, "advance_epoch")["epoch"])
 
-    def next_incarnation(self, account: str) -> int:
+    def next_incarnation(self, account: str, *, at_least: int = 0) -> int:
         """The next incarnation; needs the lock."""
-        return int(self._held(account, "next_incarnation")["incarnation"])
+        return int(self._held(account, "next_incarnation", at_least=at_least)["incarnation"])
 
-    def _held(self, account: str, query: str) -> Row:
+    def note_restored(self, account: str, at: datetime) -> None:
+        """The ledger was restored; needs the lock."""
+        self._held(account, "note_restored", at=at)
+
+    def _held(self, account: str, query: str, **facts: object) -> Row:
         """Run an update of the account's row. Raises InvariantViolation without the lock."""
-        row = self._session.one(query, {"account": account}) if account in self._session.chains else None
+        row = self._session.one(query, {"account": account, **facts}) if account in self._session.chains else None
         if row is None:
             raise InvariantViolation(f"account {account!r}: expected its lock to be held, call lock() first")
         return row

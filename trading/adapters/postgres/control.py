@@ -59,6 +59,10 @@ class PostgresControl:
         """Append that somebody took what happened outside into the ledger."""
         self._add(account, event, ControlKind.ADOPTED)
 
+    def restore(self, account: str, event: ControlEvent) -> None:
+        """Append that somebody restored the ledger from a backup."""
+        self._add(account, event, ControlKind.RESTORED)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         rows = self._session.all("control_history", {"account": account, "limit": max(0, limit)})

@@ -77,6 +77,10 @@ class PostgresFills:
         """The newest fills, newest first."""
         return [_fill(row) for row in self._session.all("recent_fills", {"account": account, "limit": max(0, limit)})]
 
+    def since(self, account: str, since: datetime) -> list[Fill]:
+        """Fills with filled_at ≥ since, ascending."""
+        return [_fill(row) for row in self._session.all("fills_since", {"account": account, "since": since})]
+
     def _require_known(self, fill: Fill, account: str) -> None:
         """Raise InvariantViolation for a fill that was not stored, and is not there with the same figures either."""
         row = self._stored(fill, account)

@@ -23,6 +23,7 @@ class PostgresReconciliations:
             "clean": result.clean,
             "unknown_orders": result.unknown_orders,
             "discrepancies": len(result.discrepancies),
+            "full_history": result.full_history,
         }
         self._session.run("record_reconciliation", {**common, **figures})
         found = sorted(result.discrepancies, key=lambda one: (one.kind.value, one.key))
@@ -32,9 +33,9 @@ class PostgresReconciliations:
         for one in found:
             self._session.run("see_discrepancy", {**asdict(one), **common})
 
-    def newest_clean_at(self, account: str) -> datetime | None:
+    def newest_clean_at(self, account: str, *, full_history: bool = False) -> datetime | None:
         """When both sides last agreed."""
-        row = self._session.one("newest_clean", {"account": account})
+        row = self._session.one("newest_clean", {"account": account, "full_history": full_history})
         return None if row is None else row["at"]
 
     def open_discrepancies(self, account: str) -> list[Discrepancy]:

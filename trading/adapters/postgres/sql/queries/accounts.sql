@@ -13,13 +13,13 @@ RETURNING event_id;
 
 -- get_account --
 -- The account, unlocked.
-SELECT account, venue, mode, incarnation, epoch, opened_at
+SELECT account, venue, mode, incarnation, epoch, opened_at, restored_at
   FROM trading.account
  WHERE account = %(account)s;
 
 -- lock_account --
 -- The account, locked until the transaction ends; readers and foreign keys pass.
-SELECT account, venue, mode, incarnation, epoch, opened_at, chain_sequence, chain_head
+SELECT account, venue, mode, incarnation, epoch, opened_at, restored_at, chain_sequence, chain_head
   FROM trading.account
  WHERE account = %(account)s
    FOR NO KEY UPDATE;
@@ -34,9 +34,16 @@ RETURNING epoch;
 -- next_incarnation --
 -- The next incarnation: every id from here on is new.
 UPDATE trading.account
-   SET incarnation = incarnation + 1
+   SET incarnation = greatest(incarnation + 1, %(at_least)s)
  WHERE account = %(account)s
 RETURNING incarnation;
+
+-- note_restored --
+-- What was signed or reconciled before this counts no more.
+UPDATE trading.account
+   SET restored_at = greatest(restored_at, %(at)s)
+ WHERE account = %(account)s
+RETURNING restored_at;
 
 -- database_time --
 -- The database's clock now, not when the transaction began: waiting for a lock must not make a lease last longer.

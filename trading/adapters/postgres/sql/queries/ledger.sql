@@ -80,6 +80,15 @@ SELECT venue, instrument, venue_fill_id, venue_order_id, client_order_id, side, 
  ORDER BY filled_at DESC, length(venue_fill_id) DESC, venue_fill_id COLLATE "C" DESC
  LIMIT %(limit)s;
 
+-- fills_since --
+-- Fills from an instant on, oldest first.
+SELECT venue, instrument, venue_fill_id, venue_order_id, client_order_id, side, price, quantity, fee, fee_currency,
+       filled_at, is_maker
+  FROM trading.fill
+ WHERE account = %(account)s
+   AND filled_at >= %(since)s
+ ORDER BY filled_at, length(venue_fill_id), venue_fill_id COLLATE "C";
+
 -- post_transaction --
 -- A transaction with its entries, unless its reference exists; a deferred trigger checks that they sum to zero.
 WITH posted AS (
@@ -113,10 +122,11 @@ SELECT sub_account, currency, amount
 -- record_reconciliation --
 -- What one comparison found.
 INSERT INTO trading.reconciliation (
-  account, at, compared, clean, unknown_orders, discrepancies, run_id, dag_id
+  account, at, compared, clean, unknown_orders, discrepancies, full_history, run_id, dag_id
 )
 VALUES (
-  %(account)s, %(at)s, %(compared)s, %(clean)s, %(unknown_orders)s, %(discrepancies)s, %(run_id)s, %(dag_id)s
+  %(account)s, %(at)s, %(compared)s, %(clean)s, %(unknown_orders)s, %(discrepancies)s, %(full_history)s, %(run_id)s,
+  %(dag_id)s
 );
 
 -- resolve_discrepancies --
@@ -155,7 +165,8 @@ ON CONFLICT (account, kind, key) WHERE resolved_at IS NULL DO UPDATE
 SELECT max(at) AS at
   FROM trading.reconciliation
  WHERE account = %(account)s
-   AND clean;
+   AND clean
+   AND (full_history OR NOT %(full_history)s);
 
 -- open_discrepancies --
 -- Those that nobody resolved, oldest first.
