@@ -15,6 +15,7 @@ from tests.examples import ACCOUNT, BTC, ETH, T0
 from trading.adapters.memory.ledger import MemoryLedger
 from trading.adapters.memory.market import MemoryMarket
 from trading.adapters.memory.venue import MemoryVenue, Post
+from trading.adapters.memory.witness import MemoryWitness
 from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, Panel, to_ms
@@ -139,6 +140,7 @@ class Desk:
         self.venue: Venue = self.memory_venue
         self.ledger: Ledger = self.store
         self.horizon = HORIZON
+        self.witness = MemoryWitness()
         self._numbers = itertools.count(1)
 
     def run_of(self, flow: str) -> Run:
@@ -189,12 +191,13 @@ class Desk:
             account=ACCOUNT,
             portfolio=self.portfolio,
             recv_window_ms=RECV_WINDOW_MS,
+            witness=self.witness,
         )
 
     def place(self, is_paused: Callable[[], bool] | None = lambda: False) -> PlaceReport:
         return self.placer().run(self.run_of("place"), is_paused)
 
-    def reconcile(self) -> ReconcileReport:
+    def reconcile(self, *, full: bool = False) -> ReconcileReport:
         flow = Reconcile(
             self.ledger,
             self.venue,
@@ -202,8 +205,9 @@ class Desk:
             account=ACCOUNT,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
+            witness=self.witness,
         )
-        return flow.run(self.run_of("reconcile"))
+        return flow.run(self.run_of("reconcile"), full=full)
 
     def lease(self) -> None:
         RenewLease(self.ledger, self.market, self.worker_clock, account=ACCOUNT, max_clock_skew_ms=1_000).run(

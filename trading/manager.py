@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.adapters.ccxt_exchange import CcxtExchange
+from trading.adapters.file_witness import FileWitness
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.clock import Clock, SystemClock, random_id
 from trading.config.portfolio import load_portfolio
@@ -31,6 +32,7 @@ from trading.flows.open_account import OpenAccount
 from trading.flows.place import Place
 from trading.flows.reconcile import Reconcile
 from trading.flows.report import Report
+from trading.flows.restored import Restored
 from trading.flows.resume import Resume
 from trading.logging.redaction import register_secret
 from trading.strategies import registry
@@ -103,6 +105,11 @@ class TradingManager:
             recv_window_ms=self.config.recv_window_ms,
             api_timeout_s=self.config.api_timeout_s,
         )
+
+    @property
+    def witness(self) -> FileWitness:
+        """What is remembered of the ledger outside of it."""
+        return FileWitness(self.config.home / "witness" / f"{self.config.account}.json")
 
     def _require_finished_mode(self) -> None:
         """Refuse what is not built or certified yet, rather than do something like it."""
@@ -180,6 +187,7 @@ class TradingManager:
             account=self.config.account,
             portfolio=self.portfolio,
             recv_window_ms=self.config.recv_window_ms,
+            witness=self.witness,
         )
 
     @property
@@ -192,12 +200,18 @@ class TradingManager:
             account=self.config.account,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
+            witness=self.witness,
         )
 
     @property
     def adopt(self) -> Adopt:
         """What happened outside into the ledger."""
         return Adopt(self.ledger, self.venue, self.clock, account=self.config.account, horizon=self.horizon)
+
+    @property
+    def restored(self) -> Restored:
+        """The ledger came from a backup."""
+        return Restored(self.ledger, self.clock, self.witness, account=self.config.account)
 
     @property
     def lease(self) -> RenewLease:

@@ -12,12 +12,14 @@ from trading.domain.kill_switch import ControlEvent, ControlKind
 from trading.domain.ledger import HOUSE, Fill
 from trading.domain.order import Order, OrderState
 from trading.domain.reconciliation import DiscrepancyKind, ReconciliationResult
+from trading.domain.restore import WIPED, lost_order
 from trading.domain.venue_order import Horizon, Step
 from trading.errors import InvariantViolation
+from trading.flows.lost_rows import lost_orders, suspects, untold
 from trading.flows.order_steps import append_step
-from trading.flows.our_side import OurSide, names_of_ours, our_side, sent_open, totals
+from trading.flows.our_side import OurSide, awaits_full_history, names_of_ours, our_side, sent_open, totals
 from trading.flows.recording import recorded
-from trading.flows.unexplained import external_fills, external_orders, forgotten_orders, overfills
+from trading.flows.unexplained import external_fills, external_orders, forgotten_fills, forgotten_orders, overfills
 from trading.flows.venue_look import VenueLook, look
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
@@ -63,9 +65,9 @@ class Adopt:
 
     def preview(self) -> AdoptPreview:
         """What would be adopted now. Reads only."""
-        ours, seen = self._look()
+        ours, seen, lost = self._look()
         with self._ledger.transaction() as books:
-            return self._judge(books, ours, seen)
+            return self._judge(books, ours, seen, lost)
 
     def run(self, run: Run, *, person: str, reason: str, expected: str) -> AdoptReport:
         """Adopt what the preview of the hash `expected` showed, all or nothing.
@@ -76,21 +78,33 @@ class Adopt:
             self._ledger, self._clock, run, "adopt", lambda: self._adopt(run, person.strip(), reason.strip(), expected)
         )
 
-    def _look(self) -> tuple[OurSide, VenueLook]:
+    def _look(self) -> tuple[OurSide, VenueLook, list[str]]:
         at = self._clock.now()
         with self._ledger.transaction() as books:
             at = min(at, books.now())  # a machine whose clock was set ahead must not end an order early
-            ours = our_side(books, self._account, at=at)
+            account = books.accounts.lock(self._account)
+            ours = our_side(books, self._account, at=at, full=awaits_full_history(books, account))
         skew_s = self._horizon.clock_skew_s
-        return ours, look(self._venue, self._clock, ours.asked, ours.fills_since, at=at, skew_s=skew_s)
+        seen = look(self._venue, self._clock, ours.asked, ours.fills_since, at=at, skew_s=skew_s)
+        return ours, seen, self._lost_rows(seen)
+
+    def _lost_rows(self, seen: VenueLook) -> list[str]:
+        """A complaint of each order of ours without an intent: new ids come first, or it could be sent once more."""
+        with self._ledger.transaction() as books:
+            external, _, _ = self._sort_fills(books, seen)
+            found = external_fills(external, seen.until) + external_orders(books, seen.open_orders, seen.until)
+            acknowledged = books.reconciliations.acknowledged(self._account)
+        orders = suspects(self._venue, seen, [one for one in found if one.finding not in acknowledged])
+        with self._ledger.transaction() as books:
+            return [lost_order(o) for o in untold(books.accounts.lock(self._account), lost_orders(books, orders))]
 
     def _adopt(self, run: Run, person: str, reason: str, expected: str) -> AdoptReport:
         if not person or not reason:
             raise AdoptionRefused("an adoption names a person and a reason: expected both, one is empty")
-        ours, seen = self._look()
+        ours, seen, lost = self._look()
         with self._ledger.transaction() as books:
             books.accounts.lock(self._account)
-            preview = self._judge(books, ours, seen)
+            preview = self._judge(books, ours, seen, lost)
             _require_as_shown(preview, expected)
             self._apply(books, preview.adoption, seen, run, f"{person}: {reason}")
             event = ControlEvent(
@@ -110,9 +124,10 @@ class Adopt:
 
     # decide
 
-    def _judge(self, books: Books, ours: OurSide, seen: VenueLook) -> AdoptPreview:
+    def _judge(self, books: Books, ours: OurSide, seen: VenueLook, lost: Sequence[str]) -> AdoptPreview:
         """What both sides disagree in by this look, and whether it may be trusted."""
-        external, filled, obstacles = self._sort_fills(books, seen)
+        external, filled, missing = self._sort_fills(books, seen)
+        obstacles = [*missing, *lost]
         sent = sent_open(books, self._account)
         forgotten = forgotten_orders(sent, seen, self._horizon)
         found = external_fills(external, seen.until) + external_orders(books, seen.open_orders, seen.until)
@@ -128,6 +143,8 @@ class Adopt:
         )
         if not seen.steady:
             obstacles.append("the venue's fills changed while they were read")
+        if forgotten_fills(books, self._account, seen, ours.fills_since, self._horizon):
+            obstacles.append(WIPED)
         if held != ours.totals:
             obstacles.append("our own books changed while the venue was read")
         obstacles += self._in_flight(books, sent, seen, {one.key for one in forgotten})

@@ -11,7 +11,7 @@ from trading.domain.market import Instrument
 from trading.domain.money import ZERO
 from trading.domain.order import SENT_OPEN, Order, OrderState
 from trading.flows.venue_look import VenueLook
-from trading.ports.ledger import Books
+from trading.ports.ledger import Account, Books
 
 #: Fills are read again from this long before the newest known one, since venues show them late and disordered.
 FILL_OVERLAP: Final = timedelta(minutes=10)
@@ -21,8 +21,13 @@ LATE_EVIDENCE: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OurSide:
-    """Our side before the look. `asked` are orders that the venue is asked about; `totals` our balances by currency."""
+    """Our side before the look. `asked` are orders that the venue is asked about; `totals` our balances by currency.
 
+    `awaits_full_history` is True between a restore and the first clean reconciliation of everything after it.
+    """
+
+    account: Account
+    awaits_full_history: bool
     instruments: Mapping[str, Instrument]
     asked: Sequence[Order]
     fills_since: Mapping[str, datetime]
@@ -34,22 +39,37 @@ class OurSide:
         return {currency for i in self.instruments.values() for currency in (i.base, i.quote)}
 
 
-def our_side(books: Books, account_name: str, *, at: datetime) -> OurSide:
-    """What to ask the venue, under the account's lock. Fills are never read from before the account was opened here."""
+def our_side(books: Books, account_name: str, *, at: datetime, full: bool = False) -> OurSide:
+    """What to ask the venue, under the account's lock. Fills are never read from before the account was opened here.
+
+    `full` asks for all fills since then.
+    """
     account = books.accounts.lock(account_name)
     instruments = books.instruments.all()
     newest = books.fills.newest_at(account_name)
     sent = sent_open(books, account_name)
     recent = books.orders.submitted_since(account_name, at - LATE_EVIDENCE)
     return OurSide(
+        account=account,
+        awaits_full_history=awaits_full_history(books, account),
         instruments=instruments,
         asked=[*sent, *(order for order in recent if order.state is OrderState.NEVER_ACCEPTED)],
         fills_since={
-            symbol: max(account.opened_at, _from_when(symbol, sent, newest.get(symbol, account.opened_at)))
+            symbol: account.opened_at
+            if full
+            else max(account.opened_at, _from_when(symbol, sent, newest.get(symbol, account.opened_at)))
             for symbol in instruments
         },
         totals=totals(books, account_name),
     )
+
+
+def awaits_full_history(books: Books, account: Account) -> bool:
+    """Whether the ledger was restored, and not yet reconciled as a whole since."""
+    if account.restored_at is None:
+        return False
+    clean_at = books.reconciliations.newest_clean_at(account.account, full_history=True)
+    return clean_at is None or clean_at <= account.restored_at
 
 
 def _from_when(symbol: str, sent: Sequence[Order], newest: datetime) -> datetime:

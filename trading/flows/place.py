@@ -18,6 +18,7 @@ from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.venue_order import Step
 from trading.errors import TradingHalted
 from trading.flows.allocation import allocate
+from trading.flows.lost_rows import check_memory
 from trading.flows.market_view import MarketView, view_market
 from trading.flows.order_steps import append_step
 from trading.flows.recording import recorded
@@ -25,6 +26,7 @@ from trading.flows.send import IsPaused, Outcome, PauseFlag, Sender
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import MarketData, Venue
+from trading.ports.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +57,10 @@ class Place:
         account: str,
         portfolio: Portfolio,
         recv_window_ms: int,
+        witness: Witness | None = None,
     ) -> None:
         self._ledger = ledger
+        self._witness = witness
         self._market = market
         self._clock = clock
         self._account = account
@@ -72,6 +76,9 @@ class Place:
         return recorded(self._ledger, self._clock, run, "place", lambda: self._place(run, PauseFlag(is_paused)))
 
     def _place(self, run: Run, pause: PauseFlag) -> PlaceReport:
+        forgotten = check_memory(self._ledger, self._witness, account=self._account, run=run, flow="place")
+        if forgotten:
+            raise TradingHalted(forgotten)
         view = view_market(self._ledger, self._market, self._clock, self._portfolio)
         epoch, pending, lines = self._plan(view, run)
         outcomes: Counter[str] = Counter(planned=sum(1 for line in lines if line.client_order_id))

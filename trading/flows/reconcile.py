@@ -11,22 +11,26 @@ from trading.domain.ledger import opening_transaction
 from trading.domain.money import plain
 from trading.domain.order import SENT_OPEN, OrderState
 from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult, compare_balances
+from trading.domain.restore import WIPED
 from trading.domain.venue_order import Horizon, steps_from_evidence
+from trading.flows.lost_rows import check_memory, halt_on_lost_orders, suspects, whole_order_history
 from trading.flows.order_steps import append_step, post_fill
 from trading.flows.our_side import OurSide, names_of_ours, our_side, sent_open, totals
 from trading.flows.recording import recorded
 from trading.flows.unexplained import (
     external_fills,
     external_orders,
+    forgotten_fills,
     forgotten_orders,
     late_acceptance,
     overfills,
 )
-from trading.flows.venue_look import VenueLook, look
+from trading.flows.venue_look import Progress, VenueLook, look, silent
 from trading.flows.withdraw import withdraw_rested
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import Venue
+from trading.ports.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class ReconcileReport:
     unknown_orders: int
     discrepancies: int
     clean: bool
+    lost_orders: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -52,6 +57,7 @@ class ReconcileReport:
             "unknown_orders": self.unknown_orders,
             "discrepancies": self.discrepancies,
             "clean": int(self.clean),
+            "lost_orders": self.lost_orders,
         }
 
 
@@ -59,7 +65,15 @@ class Reconcile:
     """Bring the ledger in line with the venue, and say where they disagree."""
 
     def __init__(
-        self, ledger: Ledger, venue: Venue, clock: Clock, *, account: str, horizon: Horizon, rest: timedelta
+        self,
+        ledger: Ledger,
+        venue: Venue,
+        clock: Clock,
+        *,
+        account: str,
+        horizon: Horizon,
+        rest: timedelta,
+        witness: Witness | None = None,
     ) -> None:
         self._ledger = ledger
         self._venue = venue
@@ -67,19 +81,25 @@ class Reconcile:
         self._account = account
         self._horizon = horizon
         self._rest = rest
+        self._witness = witness
 
-    def run(self, run: Run, step: str = "reconcile") -> ReconcileReport:
+    def run(
+        self, run: Run, step: str = "reconcile", *, full: bool = False, progress: Progress = silent
+    ) -> ReconcileReport:
         """Reconcile once. Safe at any time and beside any other run; a confirmed discrepancy halts.
 
-        `step` names it in the run's record, where one run reconciles twice.
+        `step` names it in the run's record, where one run reconciles twice. `full` reads everything since the account
+        was opened, and tells `progress` how far it has come.
         """
-        return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile(run))
+        return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile(run, step, full, progress))
 
-    def _reconcile(self, run: Run) -> ReconcileReport:
+    def _reconcile(self, run: Run, step: str, full: bool, progress: Progress) -> ReconcileReport:
+        # A ledger that lost rows halts, and goes on to be reconciled: what it does know of is looked after.
+        check_memory(self._ledger, self._witness, account=self._account, run=run, flow=step)
         at = self._clock.now()
         with self._ledger.transaction() as books:
             at = min(at, books.now())  # a machine whose clock was set ahead must not end a horizon early
-            ours = our_side(books, self._account, at=at)
+            ours = our_side(books, self._account, at=at, full=full)
         withdraw_rested(self._venue, ours.asked, at=at, rest=self._rest)
         seen = look(
             self._venue,
@@ -88,6 +108,7 @@ class Reconcile:
             ours.fills_since,
             at=at,
             skew_s=self._horizon.clock_skew_s,
+            tell=progress if full else None,
         )
         with self._ledger.transaction() as books:
             books.accounts.lock(self._account)
@@ -96,10 +117,15 @@ class Reconcile:
             fills, found = self._post_fills(books, seen, ours, run)
             resolved, late = self._settle_orders(books, seen, run)
             found += late + external_orders(books, seen.open_orders, seen.until)
-            result = self._compare(books, seen, found, ours, moved=moved)
+            found += forgotten_fills(books, self._account, seen, ours.fills_since, self._horizon)
+            result = self._compare(books, seen, found, ours, moved=moved, full=full)
             books.reconciliations.record(self._account, result, run)
             self._halt_on_confirmed(books, result, run)
             still_open = sent_open(books, self._account)
+        orders = suspects(self._venue, seen, result.discrepancies)
+        if full:
+            since = ours.account.opened_at
+            orders = whole_order_history(self._venue, ours.instruments, since=since, until=seen.until, tell=progress)
         return ReconcileReport(
             resolved=resolved,
             fills=fills,
@@ -107,6 +133,7 @@ class Reconcile:
             unknown_orders=result.unknown_orders,
             discrepancies=len(result.discrepancies),
             clean=result.clean,
+            lost_orders=len(halt_on_lost_orders(self._ledger, self._account, orders, run)),
         )
 
     # apply
@@ -175,6 +202,7 @@ class Reconcile:
         ours: OurSide,
         *,
         moved: bool,
+        full: bool,
     ) -> ReconciliationResult:
         """Both sides' figures, where they may be compared at all: nothing in flight, neither book moved meanwhile."""
         sent = sent_open(books, self._account)
@@ -190,6 +218,8 @@ class Reconcile:
         # Of an order that is forgotten for certain nothing more is awaited: the balances show what became of it.
         over = {d.key for d in found if d.kind is DiscrepancyKind.FORGOTTEN_ORDER and d.confirmed}
         compared = seen.steady and not moved and all(seen.shows_all_of(o) or o.client_order_id in over for o in sent)
+        # After a restore only a look at everything may end what another such look has found.
+        compared = compared and (full or not ours.awaits_full_history)
         if compared:
             theirs = {currency: balance.total for currency, balance in seen.balances.items()}
             balances = compare_balances(totals(books, self._account), theirs, ours.watched, seen.until)
@@ -199,6 +229,7 @@ class Reconcile:
             compared=compared,
             discrepancies=tuple(found),
             unknown_orders=sum(1 for order in sent if order.is_unresolved),
+            full_history=full,
         )
 
     def _halt_on_confirmed(self, books: Books, result: ReconciliationResult, run: Run) -> None:
@@ -218,10 +249,11 @@ class Reconcile:
         if not confirmed or any(h.author == "reconcile" for h in books.control.halts(self._account)):
             return
         figures = "; ".join(f"{d.kind} {d.key}: ours {plain(d.ours)}, theirs {plain(d.theirs)}" for d in confirmed)
+        wiped = any(d.kind is DiscrepancyKind.FORGOTTEN_FILL for d in result.discrepancies)
         event = ControlEvent(
             kind=ControlKind.HALT_ENGAGED,
             author="reconcile",
-            reason=f"the ledger and the venue disagree: {figures}",
+            reason=f"the ledger and the venue disagree: {figures}" + (f"; {WIPED}" if wiped else ""),
             at=result.at,
             run_id=run.run_id,
             dag_id=run.dag_id,

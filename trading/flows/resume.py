@@ -3,16 +3,23 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from trading.clock import Clock
 from trading.domain.ids import Run, content_hash
 from trading.domain.kill_switch import ControlEvent, ControlKind
-from trading.domain.override import Override, OverrideRefused, verify_override
+from trading.domain.override import Override, OverrideRefused, require_after_restore, verify_override
+from trading.flows.our_side import awaits_full_history
 from trading.flows.recording import recorded
 from trading.logging.events import log_event
-from trading.ports.ledger import Books, Ledger
+from trading.ports.ledger import Account, Books, Ledger
 
 logger = logging.getLogger(__name__)
+
+_NOT_YET_RECONCILED: Final = (
+    "the ledger was restored, and its full history was not found clean since: expected one clean"
+    " `trading reconcile --full`, and `trading reconcile --full --adopt` for what it finds"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,10 +55,11 @@ class Resume:
         override: Override | None = None
         try:
             with self._ledger.transaction() as books:
-                books.accounts.lock(self._account)
+                account = books.accounts.lock(self._account)
                 at = books.now()
                 override = verify_override(token, self._keys, at=at, environment=self._environment)
-                self._require_calm(books, override)
+                require_after_restore(override, account.restored_at)
+                self._require_calm(books, account, override)
                 books.control.release(self._account, override, at=at, run=run)
                 left = books.control.halts(self._account)
         except OverrideRefused as refused:
@@ -60,10 +68,12 @@ class Resume:
         log_event(logger, "halt_released", level=logging.WARNING, halt_id=override.halt_id, person=override.subject)
         return ResumeReport(halt_id=override.halt_id, halts_left=len(left))
 
-    def _require_calm(self, books: Books, override: Override) -> None:
-        """A halt may end only where no outcome is unknown and no discrepancy is open."""
+    def _require_calm(self, books: Books, account: Account, override: Override) -> None:
+        """A halt may end only where no outcome is unknown, no discrepancy is open and no restore unreconciled."""
         if override.action != "resume" or override.scope != "all":
             raise OverrideRefused(f"expected action resume for scope all, got {override.action} for {override.scope}")
+        if awaits_full_history(books, account):
+            raise OverrideRefused(_NOT_YET_RECONCILED)
         unknown = [o.client_order_id for o in books.orders.open(self._account) if o.is_unresolved]
         if unknown:
             raise OverrideRefused(f"outcome unknown: {', '.join(unknown)}")

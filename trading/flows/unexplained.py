@@ -1,7 +1,7 @@
-"""What no intent of ours explains: external orders and fills, overfills, late acceptances, forgotten orders."""
+"""What no intent of ours explains: external orders and fills, overfills, late acceptances, what the venue forgot."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from trading.domain.ledger import Fill
@@ -22,12 +22,38 @@ def external_fills(fills: Sequence[Fill], at: datetime) -> list[Discrepancy]:
     return [
         Discrepancy(
             kind=DiscrepancyKind.EXTERNAL_FILL,
-            key=f"{fill.instrument}:{fill.venue_fill_id}",
+            key=fill_key(fill),
             ours=ZERO,
             theirs=fill.side.sign * fill.quantity,
             first_seen_at=at,
         )
         for fill in fills
+    ]
+
+
+def fill_key(fill: Fill) -> str:
+    """A fill as a discrepancy names it."""
+    return f"{fill.instrument}:{fill.venue_fill_id}"
+
+
+def forgotten_fills(
+    books: Books, account: str, seen: VenueLook, since: Mapping[str, datetime], horizon: Horizon
+) -> list[Discrepancy]:
+    """Fills that we booked, that were asked for, and that the venue shows no more though every lag is over."""
+    if not seen.steady or not since:
+        return []
+    over = seen.at - timedelta(seconds=horizon.visibility_lag_s + horizon.clock_skew_s)
+    shown = {fill_key(fill) for fill in seen.fills}
+    return [
+        Discrepancy(
+            kind=DiscrepancyKind.FORGOTTEN_FILL,
+            key=fill_key(fill),
+            ours=fill.side.sign * fill.quantity,
+            theirs=ZERO,
+            first_seen_at=seen.until,
+        )
+        for fill in books.fills.since(account, min(since.values()))
+        if fill.instrument in since and since[fill.instrument] <= fill.filled_at < over and fill_key(fill) not in shown
     ]
 
 

@@ -1,14 +1,23 @@
 """One look at the venue's book: what reconciliation compares ours with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from trading.clock import Clock
 from trading.domain.ledger import Balance, Fill
 from trading.domain.order import Order
 from trading.domain.venue_order import VenueOrder
 from trading.ports.market import Venue
+
+#: Told how far a long read has come.
+Progress = Callable[[str], None]
+_DAY: Final = timedelta(days=1)
+
+
+def silent(_: str) -> None:
+    """The progress of a read that nobody waits for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +55,14 @@ def look(
     *,
     at: datetime,
     skew_s: float,
+    tell: Progress | None = None,
 ) -> VenueLook:
-    """Orders, fills, balances, fills again. Fills are read from `since`, by instrument."""
+    """Orders, fills, balances, fills again. Fills are read from `since`, by instrument; `tell` hears of each day."""
     orders = {o.client_order_id: venue.order(o.intent.instrument, o.client_order_id) for o in asked}
-    before = _fills(venue, clock, since, skew_s)
+    before = _fills(venue, clock, since, skew_s, tell)
     balances = venue.balances()
     open_orders = venue.open_orders()
-    after = _fills(venue, clock, since, skew_s)
+    after = _fills(venue, clock, since, skew_s, tell)
     return VenueLook(
         at=at,
         until=clock.now(),
@@ -64,6 +74,23 @@ def look(
     )
 
 
-def _fills(venue: Venue, clock: Clock, since: Mapping[str, datetime], skew_s: float) -> list[Fill]:
+def days(since: datetime, until: datetime, tell: Progress, what: str) -> Iterator[tuple[datetime, datetime]]:
+    """The days from `since` to `until`, oldest first; each is told of once it has been read."""
+    start = since
+    while start < until:
+        end = min(start + _DAY, until)
+        yield start, end
+        tell(f"{what} until {end.isoformat(timespec='minutes')}")
+        start = end
+
+
+def _fills(
+    venue: Venue, clock: Clock, since: Mapping[str, datetime], skew_s: float, tell: Progress | None
+) -> list[Fill]:
     until = clock.now() + timedelta(seconds=skew_s + 1)
-    return [fill for symbol, start in since.items() for fill in venue.fills(symbol, since=start, until=until)]
+    return [
+        fill
+        for symbol, first in since.items()
+        for start, end in (days(first, until, tell, f"{symbol}: fills") if tell else ((first, until),))
+        for fill in venue.fills(symbol, since=start, until=end)
+    ]

@@ -10,7 +10,7 @@ END = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def remembered(home: Path) -> ReplayEnd:
-    for name in ("run", "postgres", "exchange", "logs"):
+    for name in ("run", "postgres", "exchange", "witness", "logs"):
         (home / name).mkdir()
     (home / "run" / "replay.json").write_text(json.dumps({"ends_at_ms": int(END.timestamp() * 1000)}))
     (home / "exchange" / "book.sqlite").write_text("book")
@@ -35,5 +35,6 @@ def test_the_ended_past_is_kept_aside_and_the_next_start_is_a_first_one(tmp_path
     assert (folder / "postgres").is_dir()
     assert not (tmp_path / "postgres").exists()
     assert not (tmp_path / "exchange").exists()
+    assert not (tmp_path / "witness").exists()  # it remembers a ledger that is put aside
     assert (tmp_path / "logs").is_dir()
     assert not replay.has_ended(END)
