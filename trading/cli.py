@@ -63,7 +63,7 @@ COMMANDS: Final = (
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
-    ("db", "db", _SETTINGS, "The ledger's schema."),
+    ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),
     ("exchange", "exchange", _SETTINGS, "The paper exchange: a venue on this machine that replays real candles."),
     ("airflow", "airflow", _SETTINGS, "Any command of Airflow, with this instance's environment."),
 )

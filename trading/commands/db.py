@@ -1,4 +1,4 @@
-"""`trading db`: the ledger's schema."""
+"""`trading db`: the ledger's schema, and word of its restores."""
 
 import os
 from typing import Annotated
@@ -8,11 +8,14 @@ import typer
 
 from trading.adapters.postgres.connection import address
 from trading.adapters.postgres.migrations import current, head, migrate
+from trading.commands.invocation import examples
+from trading.commands.restored import restored
 from trading.config.settings import TradingConfig
 from trading.errors import ConfigurationError
 from trading.local.instance_environment import environ_of_instance
 
-app = typer.Typer(help="The ledger's schema.", no_args_is_help=True)
+app = typer.Typer(help="The ledger's schema, and word of its restores.", no_args_is_help=True)
+app.command("restored", epilog=examples('trading db restored --why "disk failed, backup of 3 March, 02:00"'))(restored)
 
 
 def _url() -> str:

@@ -8,6 +8,7 @@ import typer
 from trading.commands.adoption import Signature, adopt_or_show
 from trading.commands.invocation import Verbose, examples, open_manager, open_run
 from trading.commands.listing import AsJson, Column, Limit, show, show_fields
+from trading.commands.restored import tell
 from trading.domain.ledger import Fill
 from trading.domain.money import quantise
 from trading.domain.order import Order
@@ -32,6 +33,7 @@ def place(*, as_json: AsJson = False, verbose: Verbose = False) -> None:
     epilog=examples(
         "trading reconcile",
         "trading reconcile --json",
+        "trading reconcile --full",
         "trading reconcile --adopt",
         'trading reconcile --adopt --yes HASH --person anna --reason "deposit of 3 March, on the bank statement"',
     )
@@ -41,6 +43,9 @@ def reconcile(
     adopt: Annotated[
         bool,
         typer.Option("--adopt", help="Then show what happened outside, and take it into the ledger once signed for."),
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read everything since the account was opened, as after a restore.")
     ] = False,
     yes: Annotated[
         str | None, typer.Option("--yes", metavar="HASH", help="Adopt without asking exactly what had this hash.")
@@ -53,7 +58,7 @@ def reconcile(
     """Bring the venue's answers, fills and balances into the ledger."""
     signature = Signature.of(adopt=adopt, shown=yes, person=by, reason=reason)
     with open_run(verbose=verbose) as (manager, run):
-        report = manager.reconcile.run(run)
+        report = manager.reconcile.run(run, full=full, progress=tell)
         if adopt:
             adopt_or_show(manager.adopt, run, signature, as_json=as_json)
             return
