@@ -133,6 +133,10 @@ class FaultyVenue:
         rows = self._read("open_orders", self._inner.open_orders)
         return [row for row in rows if not self._hidden(f"order {row.venue_order_id}", row.created_at)]
 
+    def order_history(self, instrument: str, *, since: datetime, until: datetime) -> list[VenueOrder]:
+        rows = self._read("order_history", lambda: self._inner.order_history(instrument, since=since, until=until))
+        return [row for row in rows if not self._hidden(f"order {row.venue_order_id}", row.created_at)]
+
     def fills(self, instrument: str, *, since: datetime, until: datetime) -> list[Fill]:
         rows = self._read("fills", lambda: self._inner.fills(instrument, since=since, until=until))
         shown = [row for row in rows if not self._hidden(f"fill {row.venue_fill_id}", row.filled_at)]

@@ -20,7 +20,6 @@ import trading.flows.send
 from tests.crash.faulty_ports import FaultyVenue
 from tests.crash.pool import Schedule, run_schedules
 from trading.adapters.memory.venue import MemoryVenue
-from trading.domain.ids import Run
 from trading.domain.ledger import Fill, LedgerTransaction
 from trading.domain.order import Order, OrderRequest, OrderState
 from trading.domain.planning import _Sizing
@@ -255,9 +254,9 @@ def trusts_its_own_clock(patch: pytest.MonkeyPatch) -> None:
     reconcile, see = Reconcile._reconcile, trading.flows.reconcile.look
     began: list[datetime] = []
 
-    def reconciles(flow: Reconcile, run: Run) -> Any:
+    def reconciles(flow: Reconcile, *args: Any) -> Any:
         began.append(flow._clock.now())
-        return reconcile(flow, run)
+        return reconcile(flow, *args)
 
     patch.setattr(Reconcile, "_reconcile", reconciles)
     patch.setattr(trading.flows.reconcile, "look", lambda *args, at, **more: see(*args, at=max(at, began[-1]), **more))
