@@ -10,6 +10,7 @@ from tests.examples import ACCOUNT, BTC, MINUTE, ORDER_PATHS, RUN, T0, event, in
 from trading.domain.ids import Run
 from trading.domain.order import (
     OPEN,
+    SENT_OPEN,
     TRANSITIONS,
     Order,
     OrderIntent,
@@ -173,6 +174,10 @@ def test_open_orders_are_those_not_terminal_in_the_order_of_planning(opened: Led
     with opened.transaction() as books:
         assert [order.state for order in books.orders.open(ACCOUNT)] == [state for state in S if state in OPEN]
         assert books.orders.open("other") == []
+        assert [order.state for order in books.orders.sent_open(ACCOUNT)] == [
+            state for state in S if state in SENT_OPEN
+        ]
+        assert books.orders.sent_open("other") == []
 
 
 def test_late_evidence_opens_an_order_again_in_its_old_place(opened: Ledger) -> None:
@@ -183,6 +188,17 @@ def test_late_evidence_opens_an_order_again_in_its_old_place(opened: Ledger) -> 
         books.orders.append(first, event(first, S.ACCEPTED))
     with opened.transaction() as books:
         assert [order.intent.generation for order in books.orders.open(ACCOUNT)] == [0, 1]
+
+
+def test_what_was_read_ahead_is_not_believed_after_a_write(opened: Ledger) -> None:
+    """Reading ahead saves round trips and changes no answer: what this transaction wrote since is seen."""
+    with opened.transaction() as books:
+        books.read_ahead(ACCOUNT, signed_since=T0)
+        assert (books.orders.sent_open(ACCOUNT), books.orders.signed_since(ACCOUNT, T0)) == ([], 0)
+        books.read_ahead(ACCOUNT, signed_since=T0)
+        brought_to(books, S.ACCEPTED, intent())
+        assert [order.state for order in books.orders.sent_open(ACCOUNT)] == [S.ACCEPTED]
+        assert books.orders.signed_since(ACCOUNT, T0) == 1
 
 
 def test_ours_are_found_by_the_venues_ids_within_the_account(opened: Ledger) -> None:
@@ -226,6 +242,8 @@ def test_orders_signed_since_count_whatever_became_of_them_and_unsent_ones_never
         since = books.orders.submitted_since(ACCOUNT, T0 + timedelta(seconds=30))
         assert [order.intent.generation for order in since] == [2, 0]
         assert books.orders.submitted_since("other", T0) == []
+        assert books.orders.signed_since(ACCOUNT, T0 + timedelta(seconds=30)) == 2
+        assert books.orders.signed_since("other", T0) == 0
 
 
 def test_recent_orders_come_newest_first_and_no_more_than_asked(opened: Ledger) -> None:

@@ -63,6 +63,7 @@ def read_everything(books: Books) -> dict[str, object]:
         "decisions": lambda: books.decisions.by_run(RUN.run_id),
         "account": lambda: books.accounts.get(ACCOUNT),
         "open": lambda: books.orders.open(ACCOUNT),
+        "sent": lambda: books.orders.sent_open(ACCOUNT),
         "orders": lambda: books.orders.recent(ACCOUNT, 10),
         "events": lambda: books.orders.events(WISH.client_order_id),
         "checks": lambda: books.orders.checks(WISH.client_order_id),

@@ -58,7 +58,7 @@ class CheckedOrder:
 class RiskSnapshot:
     """All that the checks may know about one order, read in the transaction that decides it.
 
-    Quantities in base, prices and notionals in quote. `others` are the account's open orders but for this one;
+    Quantities in base, prices and notionals in quote. `others` are the account's sent orders that are not over;
     `held` is what the order's strategy holds, `exposures` each instrument's worst-case notional for the whole account
     without this order.
     """

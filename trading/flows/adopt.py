@@ -17,7 +17,7 @@ from trading.domain.venue_order import Horizon, Step
 from trading.errors import InvariantViolation
 from trading.flows.lost_rows import lost_orders, suspects, untold
 from trading.flows.order_steps import append_step
-from trading.flows.our_side import OurSide, awaits_full_history, names_of_ours, our_side, sent_open, totals
+from trading.flows.our_side import OurSide, awaits_full_history, names_of_ours, our_side, totals
 from trading.flows.recording import recorded
 from trading.flows.unexplained import external_fills, external_orders, forgotten_fills, forgotten_orders, overfills
 from trading.flows.venue_look import VenueLook, look
@@ -128,7 +128,7 @@ class Adopt:
         """What both sides disagree in by this look, and whether it may be trusted."""
         external, filled, missing = self._sort_fills(books, seen)
         obstacles = [*missing, *lost]
-        sent = sent_open(books, self._account)
+        sent = books.orders.sent_open(self._account)
         forgotten = forgotten_orders(sent, seen, self._horizon)
         found = external_fills(external, seen.until) + external_orders(books, seen.open_orders, seen.until)
         found += overfills(filled, seen.until) + forgotten

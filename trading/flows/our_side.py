@@ -9,7 +9,7 @@ from typing import Final
 
 from trading.domain.market import Instrument
 from trading.domain.money import ZERO
-from trading.domain.order import SENT_OPEN, Order, OrderState
+from trading.domain.order import Order, OrderState
 from trading.flows.venue_look import VenueLook
 from trading.ports.ledger import Account, Books
 
@@ -47,7 +47,7 @@ def our_side(books: Books, account_name: str, *, at: datetime, full: bool = Fals
     account = books.accounts.lock(account_name)
     instruments = books.instruments.all()
     newest = books.fills.newest_at(account_name)
-    sent = sent_open(books, account_name)
+    sent = books.orders.sent_open(account_name)
     recent = books.orders.submitted_since(account_name, at - LATE_EVIDENCE)
     return OurSide(
         account=account,
@@ -76,11 +76,6 @@ def _from_when(symbol: str, sent: Sequence[Order], newest: datetime) -> datetime
     """Before the newest known fill, and before the oldest open order: a fill that a short page left out is not lost."""
     signed = [order.signed_at for order in sent if order.intent.instrument == symbol and order.signed_at is not None]
     return min(newest, *signed) - FILL_OVERLAP if signed else newest - FILL_OVERLAP
-
-
-def sent_open(books: Books, account: str) -> list[Order]:
-    """Orders that are at the venue, or possibly so."""
-    return [order for order in books.orders.open(account) if order.state in SENT_OPEN]
 
 
 def totals(books: Books, account: str) -> dict[str, Decimal]:

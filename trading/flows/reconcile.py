@@ -15,7 +15,7 @@ from trading.domain.restore import WIPED
 from trading.domain.venue_order import Horizon, steps_from_evidence
 from trading.flows.lost_rows import check_memory, halt_on_lost_orders, suspects, whole_order_history
 from trading.flows.order_steps import append_step, post_fill
-from trading.flows.our_side import OurSide, names_of_ours, our_side, sent_open, totals
+from trading.flows.our_side import OurSide, names_of_ours, our_side, totals
 from trading.flows.recording import recorded
 from trading.flows.unexplained import (
     external_fills,
@@ -121,7 +121,7 @@ class Reconcile:
             result = self._compare(books, seen, found, ours, moved=moved, full=full)
             books.reconciliations.record(self._account, result, run)
             self._halt_on_confirmed(books, result, run)
-            still_open = sent_open(books, self._account)
+            still_open = books.orders.sent_open(self._account)
         orders = suspects(self._venue, seen, result.discrepancies)
         if full:
             since = ours.account.opened_at
@@ -205,7 +205,7 @@ class Reconcile:
         full: bool,
     ) -> ReconciliationResult:
         """Both sides' figures, where they may be compared at all: nothing in flight, neither book moved meanwhile."""
-        sent = sent_open(books, self._account)
+        sent = books.orders.sent_open(self._account)
         acknowledged = books.reconciliations.acknowledged(self._account)
         before = {(d.kind, d.key): d for d in books.reconciliations.open_discrepancies(self._account)}
         lag = timedelta(seconds=self._horizon.visibility_lag_s)

@@ -8,7 +8,6 @@ from typing import Final
 
 from trading.domain.kill_switch import Halt, TradingState, trading_state
 from trading.domain.money import ZERO
-from trading.domain.order import SENT_OPEN
 from trading.domain.portfolio import Portfolio
 from trading.domain.position import Position
 from trading.flows.market_view import last_closes
@@ -53,7 +52,7 @@ class Report:
         with self._ledger.transaction() as books:
             prices = self._prices(books)
             balances = books.entries.balances(self._account)
-            orders = [order for order in books.orders.open(self._account) if order.state in SENT_OPEN]
+            orders = books.orders.sent_open(self._account)
             halts = books.control.halts(self._account)
             lease = books.control.lease_expires_at(self._account)
             worth = self._worth(books, balances, prices)

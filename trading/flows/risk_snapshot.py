@@ -29,7 +29,9 @@ class Conditions:
 def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: datetime) -> RiskSnapshot:
     """The account as it stands in this transaction, seen from one order."""
     account, view = conditions.account, conditions.view
-    others = tuple(o for o in books.orders.open(account) if o.client_order_id != intent.client_order_id)
+    last_minute = at - timedelta(minutes=1)
+    books.read_ahead(account, signed_since=last_minute)
+    others = tuple(books.orders.sent_open(account))
     positions = books.fills.positions(account)
     balances = books.entries.balances(account)
     best = view.best.get(intent.instrument)
@@ -50,7 +52,7 @@ def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: d
         equity=account_equity(balances, view),
         free_quote=balances.get((intent.strategy, conditions.portfolio.currency), ZERO)
         - _reserved(others, intent.strategy, view.prices),
-        orders_last_minute=len(books.orders.submitted_since(account, at - timedelta(minutes=1))),
+        orders_last_minute=books.orders.signed_since(account, last_minute),
         newest_clean_at=books.reconciliations.newest_clean_at(account),
         skew_ms=view.skew_ms,
         open_discrepancies=len(books.reconciliations.open_discrepancies(account)),

@@ -38,6 +38,10 @@ class OrderStore(Protocol):
         """Everything that is not terminal, oldest first."""
         ...
 
+    def sent_open(self, account: str) -> list[Order]:
+        """Those of them that are at the venue, or possibly so."""
+        ...
+
     def generations(self, account: str, strategy: str, as_of: datetime) -> list[Order]:
         """Every order that serves this strategy's decision at as_of."""
         ...
@@ -47,7 +51,11 @@ class OrderStore(Protocol):
         ...
 
     def submitted_since(self, account: str, since: datetime) -> list[Order]:
-        """Orders signed at or after `since`, for the rate limits and the breaker."""
+        """Orders signed at or after `since`, the oldest signature first."""
+        ...
+
+    def signed_since(self, account: str, since: datetime) -> int:
+        """How many orders were signed at or after `since`, for the rate limits and the breaker."""
         ...
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:

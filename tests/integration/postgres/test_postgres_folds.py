@@ -1,7 +1,9 @@
 """What SQL folds and what Python folds are the same, to the last digit."""
 
+import shutil
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres_scenes import ACCOUNT, BTC, NOW, RUN, candles, fill_of, intent, open_account, record_fill, step, walk
 
+from trading.adapters.postgres import migrations
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.domain.order import TRANSITIONS, OrderState, Side, fold
 from trading.domain.position import fold_fills
@@ -145,3 +148,61 @@ def test_a_second_attempt_keeps_the_first(opened: PostgresLedger, database_url: 
         before = connection.execute("SELECT attempt, outcome, message, counts FROM trading.run_attempt").fetchall()
     assert attempts == [(2,)]
     assert before == [(1, "failed", "no answer", {"orders": 3})]
+
+
+#: One order, sent and accepted, and its fill's entries, as a database before the running folds holds them.
+_BEFORE_FOLDS = """
+INSERT INTO trading.account (account, venue, mode, opened_at, run_id, dag_id)
+VALUES ('replay', 'binance', 'replay', now(), '', '');
+INSERT INTO trading.order_intent (
+  client_order_id, account, incarnation, strategy, instrument, timeframe, as_of, purpose, generation, side, order_type,
+  quantity, reference_price, target_quantity, planned_at, expires_at, run_id, dag_id
+)
+VALUES ('a', 'replay', 1, 'sma', 'BTC/USDT', '1m', now(), 'entry', 0, 'buy', 'market', 1, 2, 1, now(), now(), '', '');
+INSERT INTO trading.order_event (
+  client_order_id, sequence, account, state, at, run_id, dag_id, reason, venue_order_id, signed_at, recv_window_ms,
+  request_hash, epoch, detail, code_version, chain_sequence, previous_hash, hash
+)
+VALUES
+  ('a', 0, 'replay', 'planned', now(), '', '', '', NULL, NULL, NULL, NULL, NULL, '{}', '', 1, '', 'x'),
+  ('a', 1, 'replay', 'submitting', now(), '', '', '', NULL, now(), 2000, 'hash', 1, '{}', '', 2, 'x', 'y'),
+  ('a', 2, 'replay', 'accepted', now(), '', '', 'yes', '7', NULL, NULL, NULL, NULL, '{}', '', 3, 'y', 'z');
+INSERT INTO trading.ledger_transaction (account, kind, reference, occurred_at, run_id, dag_id)
+VALUES ('replay', 'deposit', 'one', now(), '', '');
+INSERT INTO trading.ledger_entry (transaction_id, leg, account, sub_account, category, currency, amount)
+VALUES (1, 1, 'replay', 'sma', 'asset', 'USDT', 5), (1, 2, 'replay', 'sma', 'capital', 'USDT', -5);
+"""
+
+
+def test_an_older_database_is_folded_when_it_is_migrated(empty_database_url: str, tmp_path: Path) -> None:
+    """Orders and balances from before the running folds read the same through them, and go on from there."""
+    for file in migrations.FOLDER.glob("000*.sql"):
+        shutil.copy(file, tmp_path)
+    migrations.migrate(empty_database_url, tmp_path)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(_BEFORE_FOLDS)
+        before = connection.execute("SELECT * FROM trading.order_current").fetchall()
+    migrations.migrate(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT * FROM trading.order_current").fetchall() == before
+    ledger = PostgresLedger(empty_database_url)
+    with ledger.transaction() as books:
+        assert books.entries.balances(ACCOUNT) == {("sma", "USDT"): Decimal(5)}
+        (order,) = books.orders.sent_open(ACCOUNT)
+        assert (order.state, order.venue_order_id, order.request_hash) == (_S.ACCEPTED, "7", "hash")
+        assert not books.orders.append(order, step(order, _S.CANCELED)).is_open
+        assert books.orders.open(ACCOUNT) == []
+    ledger.close()
+
+
+def test_kept_balances_are_the_sums_of_entries(opened: PostgresLedger) -> None:
+    """After buys, a sale and fees, what is kept by the trigger is what the entries add up to, zeros included."""
+    with opened.transaction() as books:
+        for number, side in enumerate((Side.BUY, Side.BUY, Side.SELL)):
+            order = walk(books, intent(Numbers.take(), side=side), [_S.SUBMITTING, _S.ACCEPTED])
+            record_fill(books, fill_of(order, Numbers.take(), price=Decimal(number + 1), fee_currency="BTC"))
+    with psycopg.connect(opened._url) as connection:
+        summed = connection.execute("SELECT * FROM trading.balance ORDER BY 1, 2, 3").fetchall()
+        kept = connection.execute("SELECT * FROM trading.balance_fold ORDER BY 1, 2, 3").fetchall()
+    assert kept == summed
+    assert len(kept) == 2

@@ -36,6 +36,9 @@ class MemoryBooks:
         self.reconciliations = MemoryReconciliations(journal, self.accounts)
         self.runs = MemoryRuns(journal)
 
+    def read_ahead(self, account: str, *, signed_since: datetime) -> None:
+        """Nothing is far away here."""
+
     def now(self) -> datetime:
         """The database's clock: the one that the ledger was handed."""
         return self._clock.now()

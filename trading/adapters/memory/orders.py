@@ -10,7 +10,7 @@ from decimal import Decimal
 from trading.adapters.memory.accounts import MemoryAccounts
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run, chain_hash
-from trading.domain.order import Order, OrderEvent, OrderIntent, OrderState, apply_event, fold
+from trading.domain.order import SENT_OPEN, Order, OrderEvent, OrderIntent, OrderState, apply_event, fold
 from trading.domain.planning import PlanLine
 from trading.domain.risk import CheckedOrder, Verdict
 from trading.errors import InvariantViolation
@@ -112,6 +112,10 @@ class MemoryOrders:
         """Everything that is not terminal, oldest first."""
         return self._all(sorted(self._open.get(account, ()), key=self._numbers.__getitem__))
 
+    def sent_open(self, account: str) -> list[Order]:
+        """Those of them that are at the venue, or possibly so."""
+        return [order for order in self.open(account) if order.state in SENT_OPEN]
+
     def generations(self, account: str, strategy: str, as_of: datetime) -> list[Order]:
         """Every order that serves this strategy's decision at as_of."""
         return self._all(self._served.get((account, strategy, as_of), ()))
@@ -125,6 +129,10 @@ class MemoryOrders:
         signed = self._signed.get(account, [])
         first = bisect_left(signed, since, key=lambda row: row[0])
         return self._all(client_order_id for _, _, client_order_id in signed[first:])
+
+    def signed_since(self, account: str, since: datetime) -> int:
+        """How many orders were signed at or after `since`."""
+        return len(self.submitted_since(account, since))
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""

@@ -1,7 +1,7 @@
 """The way to PostgreSQL: one connection, named queries, and the driver's errors in our words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from trading.errors import (
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
+Parameters: TypeAlias = Mapping[str, object] | None
 
 CONNECT_TIMEOUT_S: Final = 10
 #: How long a server that is known to be there is waited for: longer than a restart with recovery takes.
@@ -180,22 +181,38 @@ class Session:
         self._where = where
         #: Account → (length, head) of its audit chain; an account is in it while this transaction holds its lock.
         self.chains: dict[str, tuple[int, str]] = {}
+        self._ahead: list[tuple[str, Parameters, psycopg.Cursor[Row]]] = []
 
-    def all(self, query: str, parameters: Mapping[str, object] | None = None, *, binary: bool = False) -> list[Row]:
+    def ahead(self, questions: Sequence[tuple[str, Parameters]]) -> None:
+        """Ask all of these in one round trip. Whoever asks one of them next gets the answer from here.
+
+        The answers are dropped at the first other statement, which may have changed them.
+        """
+        try:
+            with self.connection.pipeline():
+                self._ahead = [(q, values, self.connection.execute(QUERIES[q], values)) for q, values in questions]
+        except psycopg.Error as error:
+            self._ahead = []
+            raise translated(error, self._where) from error
+
+    def all(self, query: str, parameters: Parameters = None, *, binary: bool = False) -> list[Row]:
         """Every row that the query answers with."""
         return self._cursor(query, parameters, binary=binary).fetchall()
 
-    def one(self, query: str, parameters: Mapping[str, object] | None = None) -> Row | None:
+    def one(self, query: str, parameters: Parameters = None) -> Row | None:
         """Its first row, or None."""
         return self._cursor(query, parameters).fetchone()
 
-    def run(self, query: str, parameters: Mapping[str, object] | None = None) -> int:
+    def run(self, query: str, parameters: Parameters = None) -> int:
         """For its effect; the number of rows that it touched."""
         return self._cursor(query, parameters).rowcount
 
-    def _cursor(
-        self, query: str, parameters: Mapping[str, object] | None, *, binary: bool = False
-    ) -> psycopg.Cursor[Row]:
+    def _cursor(self, query: str, parameters: Parameters, *, binary: bool = False) -> psycopg.Cursor[Row]:
+        for number, (asked, values, cursor) in enumerate(self._ahead):
+            if asked == query and values == parameters:
+                del self._ahead[number]
+                return cursor
+        self._ahead = []
         try:
             return self.connection.execute(QUERIES[query], parameters, binary=binary)
         except psycopg.Error as error:

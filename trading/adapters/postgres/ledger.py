@@ -43,6 +43,23 @@ class PostgresBooks:
         self.reconciliations = PostgresReconciliations(session)
         self.runs = PostgresRuns(session)
 
+    def read_ahead(self, account: str, *, signed_since: datetime) -> None:
+        """Ask for all that a risk snapshot reads, in one round trip."""
+        of_account = {"account": account}
+        self._session.ahead(
+            [
+                ("sent_orders", of_account),
+                ("position_folds", of_account),
+                ("balances", of_account),
+                ("open_halts", of_account),
+                ("get_lease", of_account),
+                ("database_time", None),
+                ("count_signed_since", {**of_account, "since": signed_since}),
+                ("newest_clean", of_account),
+                ("open_discrepancies", of_account),
+            ]
+        )
+
     def now(self) -> datetime:
         """The database's clock, which leases and overrides are judged by."""
         row = self._session.one("database_time")
@@ -103,8 +120,9 @@ class PostgresLedger:
     @contextmanager
     def _fenced(self, account: str, holders: Counter[str], query: str) -> Iterator[None]:
         key = {"key": _fence_key(account)}
-        # The transaction bounds the wait; the fence itself is the connection's.
-        with self._session("a fence to be taken before the transaction, got one inside") as session:
+        # The transaction bounds the wait; the fence itself is the connection's. Both statements are one round trip.
+        expected = "a fence to be taken before the transaction, got one inside"
+        with self._session(expected) as session, session.connection.pipeline():
             session.run("bound_fence_wait", {"timeout": f"{self._fence_wait_s * 1000:.0f}ms"})
             session.run(query, key)
         holders[account] += 1

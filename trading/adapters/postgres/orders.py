@@ -75,6 +75,10 @@ class PostgresOrders:
         """Everything that is not terminal, oldest first."""
         return self._orders("open_orders", account=account)
 
+    def sent_open(self, account: str) -> list[Order]:
+        """Those of them that are at the venue, or possibly so."""
+        return self._orders("sent_orders", account=account)
+
     def generations(self, account: str, strategy: str, as_of: datetime) -> list[Order]:
         """Every order that serves this strategy's decision at as_of."""
         return self._orders("order_generations", account=account, strategy=strategy, as_of=as_of)
@@ -87,6 +91,11 @@ class PostgresOrders:
     def submitted_since(self, account: str, since: datetime) -> list[Order]:
         """Orders signed at or after `since`, oldest first."""
         return self._orders("orders_signed_since", account=account, since=since)
+
+    def signed_since(self, account: str, since: datetime) -> int:
+        """How many orders were signed at or after `since`."""
+        row = self._session.one("count_signed_since", {"account": account, "since": since})
+        return int(row["orders"]) if row else 0
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""

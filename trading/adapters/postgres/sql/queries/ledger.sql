@@ -115,7 +115,7 @@ SELECT reference
 -- balances --
 -- What each sub-account holds of each currency; zeros left out.
 SELECT sub_account, currency, amount
-  FROM trading.balance
+  FROM trading.balance_fold
  WHERE account = %(account)s
    AND amount <> 0;
 

@@ -21,8 +21,8 @@ SELECT %(client_order_id)s, %(sequence)s, %(account)s, %(state)s, %(at)s, %(run_
        %(venue_order_id)s, %(signed_at)s, %(recv_window_ms)s, %(request_hash)s, %(epoch)s, %(detail)s,
        %(code_version)s, %(chain_sequence)s, %(previous_hash)s, %(hash)s
  WHERE (
-   SELECT max(sequence)
-     FROM trading.order_event
+   SELECT sequence
+     FROM trading.order_fold
     WHERE client_order_id = %(client_order_id)s
  ) IS NOT DISTINCT FROM NULLIF(%(sequence)s - 1, -1)
 RETURNING (
@@ -52,12 +52,29 @@ SELECT known.known_as, order_current.*
   JOIN trading.order_current USING (client_order_id);
 
 -- open_orders --
--- Everything that is not terminal, oldest first.
-SELECT order_current.*
-  FROM trading.order_open
-  JOIN trading.order_current USING (client_order_id)
- WHERE order_open.account = %(account)s
- ORDER BY order_current.number;
+-- Everything that is not terminal, oldest first. As an array, so that no plan ever begins with all orders there are.
+SELECT *
+  FROM trading.order_current
+ WHERE client_order_id = ANY (ARRAY(
+         SELECT client_order_id
+           FROM trading.order_fold
+          WHERE account = %(account)s
+            AND is_open
+       ))
+ ORDER BY number;
+
+-- sent_orders --
+-- Those of them that are at the venue, or possibly so.
+SELECT *
+  FROM trading.order_current
+ WHERE client_order_id = ANY (ARRAY(
+         SELECT client_order_id
+           FROM trading.order_fold
+          WHERE account = %(account)s
+            AND is_open
+            AND state <> 'planned'
+       ))
+ ORDER BY number;
 
 -- order_generations --
 -- Every order that serves a strategy's decision.
@@ -88,6 +105,13 @@ SELECT order_current.*
   ) AS signed
   JOIN trading.order_current USING (client_order_id)
  ORDER BY signed.last_signed_at, order_current.number;
+
+-- count_signed_since --
+-- How many orders were signed at or after an instant.
+SELECT count(DISTINCT client_order_id) AS orders
+  FROM trading.order_event
+ WHERE account = %(account)s
+   AND signed_at >= %(since)s;
 
 -- recent_orders --
 -- The newest orders.
