@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from trading.clock import Clock
 from trading.domain.ids import Run
@@ -15,6 +16,7 @@ from trading.domain.money import ZERO
 from trading.domain.order import Order, OrderState, OrderType, Side
 from trading.domain.planning import PlanLine, SizingRules, StrategyBook, plan_orders
 from trading.domain.portfolio import Portfolio, StrategyPlan
+from trading.domain.position import Position
 from trading.domain.venue_order import Step
 from trading.errors import TradingHalted
 from trading.flows.allocation import allocate
@@ -42,6 +44,15 @@ class PlaceReport:
     def counts(self) -> dict[str, int]:
         """Orders by what became of them."""
         return {str(outcome): number for outcome, number in self.outcomes.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Standing:
+    """The account's books before anything is planned: no strategy's planning changes another one's part of them."""
+
+    balances: dict[tuple[str, str], Decimal]
+    positions: dict[tuple[str, str], Position]
+    open_orders: list[Order]
 
 
 class Place:
@@ -109,9 +120,14 @@ class Place:
                 order_type=OrderType(self._portfolio.order_type),
                 max_decision_age_s=self._portfolio.limits.max_decision_age_s,
             )
+            standing = _Standing(
+                balances=books.entries.balances(self._account),
+                positions=books.fills.positions(self._account),
+                open_orders=books.orders.open(self._account),
+            )
             for strategy in self._portfolio.strategies:
                 if strategy.enabled:
-                    lines += self._plan_one(books, strategy, view, rules, at=at, run=run)
+                    lines += self._plan_one(books, strategy, standing, view, rules, at=at, run=run)
             self._expire(books, account.incarnation, at, run)
             news = books.orders.record_lines(self._account, lines, run)
             pending = [o for o in books.orders.open(self._account) if o.state is OrderState.PLANNED]
@@ -123,6 +139,7 @@ class Place:
         self,
         books: Books,
         strategy: StrategyPlan,
+        standing: "_Standing",
         view: MarketView,
         rules: SizingRules,
         *,
@@ -139,15 +156,15 @@ class Place:
             return [PlanLine(strategy=strategy.name, instrument=s, as_of=None, outcome=nothing) for s in lacking]
         held = {
             symbol: position.quantity
-            for (name, symbol), position in books.fills.positions(self._account).items()
+            for (name, symbol), position in standing.positions.items()
             if name == strategy.name and position.quantity and symbol in view.prices
         }
         book = StrategyBook(
             plan=strategy,
             decision=decision,
-            free_quote=books.entries.balances(self._account).get((strategy.name, rules.quote), ZERO),
+            free_quote=standing.balances.get((strategy.name, rules.quote), ZERO),
             held=held,
-            open_orders=[o for o in books.orders.open(self._account) if o.intent.strategy == strategy.name],
+            open_orders=[o for o in standing.open_orders if o.intent.strategy == strategy.name],
             served=books.orders.generations(self._account, strategy.name, decision.as_of) if decision else [],
         )
         plan = plan_orders(book, view.instruments, view.prices, at=at, rules=rules)
