@@ -9,12 +9,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.create_order import create_order
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.latency import latency
+from tests.benchmarks.place import place
+from tests.benchmarks.senders import eight_senders
+from tests.benchmarks.write_ahead import write_ahead
 from trading.config.settings import TradingConfig
+from trading.logging.json_logger import setup_json_logging
 
 #: Each benchmark by name; it yields its figures.
-BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {"latency": latency}
+BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "write_ahead": write_ahead,
+    "eight_senders": eight_senders,
+    "create_order": create_order,
+    "place": place,
+    "latency": latency,
+}
 
 
 def main() -> int:
@@ -23,7 +34,10 @@ def main() -> int:
     parser.add_argument("--only", choices=sorted(BENCHMARKS), help="one of them")
     chosen = parser.parse_args().only
     figures: list[Figure] = []
-    out = TradingConfig.from_env().home / "bench.jsonl"
+    home = TradingConfig.from_env().home
+    out = home / "bench.jsonl"
+    # What a flow logs is part of what it costs, and goes where a task's log goes: into a file.
+    setup_json_logging(home / "bench" / "log.jsonl", service="bench")
     for name, run in BENCHMARKS.items():
         if chosen in (None, name):
             for figure in run():
