@@ -5,6 +5,8 @@ Each dummy touches a file named after itself once it runs, so that a test waits 
 
 import os
 import sys
+import threading
+from datetime import datetime
 from pathlib import Path
 
 from trading.clock import SystemClock
@@ -30,7 +32,43 @@ SCENARIOS = {
     "starting": [WAITS],
     "once": [WAITS],
     "dies": [WAITS, "raise SystemExit('no such setting: colour')"],
+    "database": [WAITS],
+    "replay": [WAITS],
 }
+
+
+class DummyPostgres:
+    """A server that ends as soon as the instance runs, and whose next start takes until somebody stops it."""
+
+    def __init__(self, home: Path, clock: SystemClock) -> None:
+        self._home = home
+        self._stopped = threading.Event()
+
+    def is_running(self) -> bool:
+        return False
+
+    def start(self) -> None:
+        (self._home / "ready-database").touch()
+        self._stopped.wait()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+class DummyReplayEnd:
+    """A replay whose candles end as soon as the instance runs, and another one that does not end."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._aside = home / "ended"
+
+    def has_ended(self, at: datetime) -> bool:
+        return (self._home / "ready-0").exists() and not self._aside.exists()
+
+    def put_aside(self, at: datetime) -> Path:
+        self._aside.mkdir()
+        (self._home / "ready-0").unlink()
+        return self._aside
 
 
 class DummyStartUp:
@@ -38,8 +76,11 @@ class DummyStartUp:
         self._supervisor = parts["supervisor"]
         self._clock = parts["clock"]
         self._home = parts["config"].home
+        self._postgres = parts["postgres"]
 
     def run(self, *, once: bool) -> Started:
+        if sys.argv[1] == "replay":
+            self._postgres.start()
         for number, program in enumerate(SCENARIOS[sys.argv[1]]):
             ready = self._home / f"ready-{number}"
             command = (sys.executable, "-c", program, str(ready))
@@ -55,6 +96,13 @@ class DummyStartUp:
 
 def main() -> int:
     up.StartUp = DummyStartUp
+    if sys.argv[1] == "database":
+        del os.environ["TRADING_DATABASE_URL"]
+        up.EmbeddedPostgres = DummyPostgres
+    if sys.argv[1] == "replay":
+        del os.environ["TRADING_DATABASE_URL"]
+        os.environ["TRADING_MODE"] = "replay"
+        up.ReplayEnd, up.require_free = DummyReplayEnd, lambda _ports: None
     config = TradingConfig.from_env(root=Path(os.environ["TRADING_HOME"]).parent)
     instance = up.Instance(
         config=config, environ=os.environ, clock=SystemClock(), pipeline_factory=lambda _environ: None

@@ -143,6 +143,26 @@ def test_ctrl_c_ends_every_process_and_the_login_went_to_the_terminal(instance: 
     os.close(terminal)
 
 
+def test_a_signal_is_heard_while_the_database_that_ended_recovers(instance: RunningInstance) -> None:
+    """A server replays its log for as long as it takes; whoever presses Ctrl-C meanwhile does not wait for it."""
+    instance.start("database").until_ready("database")
+    code, _, error = instance.end(signal.SIGTERM)
+    assert (code, instance.left()) == (0, [])
+    assert "PostgreSQL had ended and is started again" in error
+
+
+@pytest.mark.postgres
+def test_a_replay_that_ends_while_it_runs_begins_over_with_its_own_database(instance: RunningInstance) -> None:
+    """The server that was stopped for it is started again, by the same process."""
+    instance.start("replay")
+    until((instance.home / "ended").exists, 60)
+    instance.until_ready("0")
+    instance.until_running()
+    code, _, error = instance.end(signal.SIGTERM)
+    assert (code, instance.left()) == (0, [])
+    assert "it starts over with a fresh account" in error
+
+
 def test_processes_that_ignore_sigterm_are_killed(instance: RunningInstance) -> None:
     instance.start("stubborn").until_ready("0")
     instance.until_running()

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO, Final
+from typing import IO, Final, Generic, TypeVar
 
 from trading.clock import Clock
 from trading.config.settings import TradingConfig
@@ -20,6 +20,8 @@ from trading.local.screen import Screen
 from trading.local.start_up import UI_USER, Started, StartUp
 from trading.local.stop_signal import StopSignal
 from trading.local.supervisor import ComponentFailed, Stopping, Supervisor
+
+_T = TypeVar("_T")
 
 _WATCH_S: Final = 0.5
 _START_WATCH_S: Final = 0.05
@@ -47,9 +49,10 @@ class Instance:
         self._home = Home(config.home)
         self._stop = StopSignal(started_by_make="MAKELEVEL" in environ)
         self._embedded = config.database_url is None
-        self._postgres = EmbeddedPostgres(home=config.home, clock=clock)
+        self._postgres: EmbeddedPostgres
         self._environ = environ
         self._shown = False
+        self._recovery: _Steps[str] | None
         self._replay_end = ReplayEnd(config.home)
         self._pipeline_factory = pipeline_factory
 
@@ -103,6 +106,8 @@ class Instance:
         self._shown = False
 
     def _live(self, supervisor: Supervisor, *, once: bool) -> int:
+        self._postgres = EmbeddedPostgres(home=self._config.home, clock=self._clock)  # a stopped one starts no more
+        self._recovery = None
         start_up = StartUp(
             config=self._config,
             environ=self._environ,
@@ -127,9 +132,11 @@ class Instance:
             raise error
         return self._result(work)
 
-    def _follow(self, work: "_Steps", supervisor: Supervisor, *, once: bool) -> None:
+    def _follow(self, work: "_Steps[Started]", supervisor: Supervisor, *, once: bool) -> None:
         """Until a signal, the end of ONCE's cycle, or a failure."""
         while not self._stop.wait(_WATCH_S if self._shown else _START_WATCH_S):
+            if self._shown and self._postgres_recovers():
+                continue  # what needs it would exit again and again, and use up its restarts
             supervisor.watch(restart=self._shown)
             self._screen.still()  # from here, since a step may sit in one long call
             if work.finished and not self._shown:
@@ -143,8 +150,6 @@ class Instance:
             elif self._shown and self._replay_has_ended():
                 self._screen.line("! the replay's candles have ended")
                 break
-            elif self._shown and self._embedded:
-                self._keep_postgres()
         self._screen.end()
         self._screen.line("stopping …")
 
@@ -154,10 +159,18 @@ class Instance:
             self._postgres.stop()
         return [f"{record.name} (process {record.pid})" for record in left]
 
-    def _keep_postgres(self) -> None:
-        if not self._postgres.is_running():
+    def _postgres_recovers(self) -> bool:
+        """Whether the embedded server has ended and is not back yet.
+
+        It is started in a thread of its own: it may replay its log for long, and a signal must be heard meanwhile.
+        """
+        if self._embedded and self._recovery is None and not self._postgres.is_running():
             self._screen.line("! PostgreSQL had ended and is started again")
-            self._postgres.start()
+            self._recovery = _Steps(self._postgres.start)
+        if self._recovery is not None and self._recovery.finished:
+            self._recovery.result()
+            self._recovery = None
+        return self._recovery is not None
 
     def _show(self, started: Started, *, once: bool) -> None:
         self._screen.table("After the first cycle:", started.summary)
@@ -172,7 +185,7 @@ class Instance:
         for line in login_lines(address, self._config, self._environ, to_terminal=self._screen.is_terminal):
             self._screen.line(line)
 
-    def _result(self, work: "_Steps") -> int:
+    def _result(self, work: "_Steps[Started]") -> int:
         if self._stop.number is not None:
             return 0 if self._shown else 128 + self._stop.number
         started = work.result()
@@ -208,12 +221,12 @@ def login_lines(ui: str, config: TradingConfig, environ: Mapping[str, str], *, t
     return [address, f"Login    {UI_USER} / {password}"]
 
 
-class _Steps:
-    """The start-up's steps in a thread of their own, so that the main thread always hears a signal."""
+class _Steps(Generic[_T]):
+    """What may take long, in a thread of its own, so that the main thread always hears a signal."""
 
-    def __init__(self, work: Callable[[], Started]) -> None:
+    def __init__(self, work: Callable[[], _T]) -> None:
         self._work = work
-        self._result: Started | None = None
+        self._result: _T | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -223,7 +236,7 @@ class _Steps:
         """Whether there is a result or an error."""
         return not self._thread.is_alive()
 
-    def result(self) -> Started:
+    def result(self) -> _T:
         """What the steps came to; raises what they raised."""
         if self._error is not None:
             raise self._error
