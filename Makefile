@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run reset test check crash bench lock dev clean environment
+.PHONY: help run reset test check crash crash-airflow bench lock dev clean environment
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
 
 run: environment ## start the whole pipeline on this machine; ONCE=1: one full cycle, its summary as JSON, and stop
 	@exec $(BIN)/trading up $(if $(filter-out 0,$(ONCE)),--once)
@@ -28,6 +28,9 @@ check: dev ## lint, format, types, layers, sizes
 
 crash: dev ## the order path under every fault, about 20 minutes; FULL=1: the whole of docs/reliability.md, in hours
 	@exec $(BIN)/python -m tests.crash $(if $(filter-out 0,$(FULL)),--full)
+
+crash-airflow: dev ## hours of kills, pauses, zombies and clears on a real Airflow; ROUNDS=1: 15 minutes
+	@exec $(BIN)/python -m tests.e2e.crash_airflow
 
 bench: dev ## figures against their bars; ONLY=name for one of them
 	@exec $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))

@@ -3,6 +3,7 @@
 import sqlite3
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import psycopg
 
@@ -20,6 +21,14 @@ OUR_BALANCES = """
 SELECT currency, sum(amount)::text FROM trading.ledger_entry WHERE category = 'asset' GROUP BY currency
 """
 VENUE_POSTS = "SELECT client_order_id FROM request_log WHERE method = 'POST' AND path = '/api/v3/order'"
+VENUE_SIGNED = """
+SELECT client_order_id, query FROM request_log WHERE method = 'POST' AND path = '/api/v3/order'
+"""
+OUR_SIGNED = """
+SELECT client_order_id, (extract(epoch FROM signed_at) * 1000)::bigint::text
+FROM trading.order_event
+WHERE state = 'submitting'
+"""
 OUR_INTENTS = "SELECT client_order_id FROM trading.order_intent"
 
 
@@ -45,6 +54,14 @@ def posts(book: Path) -> list[str]:
     """The client order id of every order POST that reached the venue, in order."""
     with sqlite3.connect(f"file:{book}?mode=ro", uri=True) as venue:
         return [row[0] for row in venue.execute(VENUE_POSTS + " ORDER BY id")]
+
+
+def signed_otherwise(book: Path, database_url: str) -> list[str]:
+    """The POSTs that do not carry exactly the time that was committed before them."""
+    with sqlite3.connect(f"file:{book}?mode=ro", uri=True) as venue, psycopg.connect(database_url) as ours:
+        committed = dict(ours.execute(OUR_SIGNED).fetchall())
+        sent = {name: dict(parse_qsl(query)).get("timestamp") for name, query in venue.execute(VENUE_SIGNED)}
+    return [f"{name}: {at}, committed {committed.get(name)}" for name, at in sent.items() if at != committed.get(name)]
 
 
 def _venue_fills(venue: sqlite3.Connection) -> dict[tuple[str, str], tuple[object, ...]]:

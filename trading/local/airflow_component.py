@@ -8,9 +8,12 @@ at the same tick. Airflow itself is not imported but run, as `python -m airflow`
 """
 
 import importlib
+import os
 import runpy
+import signal
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 #: Airflow's own halves of a task, then what the flows stand on; "module:function" also calls the function, for a
 #: module that imports its heavy part late.
@@ -41,11 +44,31 @@ def preload(modules: tuple[str, ...]) -> list[str]:
     return missing
 
 
+def end_with_a_killed_worker(executor: type[Any]) -> None:
+    """Make LocalExecutor end its scheduler when one of its workers was killed; the supervisor starts both again.
+
+    An idle worker waits for work with the queue's lock in its hand. Killed there, it keeps every other worker, and each
+    new one, from ever taking a task again, while the scheduler goes on as if all were well.
+    """
+    check: Callable[[Any], None] = executor._check_workers
+
+    def check_or_end(self: Any) -> None:
+        for pid, worker in self.workers.items():
+            if (worker.exitcode or 0) < 0 and worker.exitcode != -signal.SIGTERM:  # by which everything is stopped
+                sys.stderr.write(f"worker {pid} was killed by signal {-worker.exitcode}: the scheduler ends too\n")
+                sys.stderr.flush()
+                os._exit(1)  # no orderly end, which would wait for the workers
+        check(self)
+
+    executor._check_workers = check_or_end
+
+
 def main() -> None:
     """Become the component that the command line names."""
     if sys.argv[1:2] == ["scheduler"]:
         for missing in preload(PRELOADED):
             sys.stderr.write(f"not preloaded: {missing}\n")
+        end_with_a_killed_worker(importlib.import_module("airflow.executors.local_executor").LocalExecutor)
     sys.argv[0] = "airflow"
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)
 
