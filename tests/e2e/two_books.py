@@ -25,7 +25,7 @@ VENUE_SIGNED = """
 SELECT client_order_id, query FROM request_log WHERE method = 'POST' AND path = '/api/v3/order'
 """
 OUR_SIGNED = """
-SELECT client_order_id, (extract(epoch FROM signed_at) * 1000)::bigint::text
+SELECT client_order_id, trunc(extract(epoch FROM signed_at) * 1000)::bigint::text
 FROM trading.order_event
 WHERE state = 'submitting'
 """
