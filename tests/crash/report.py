@@ -70,7 +70,8 @@ class Report:
             "counts": dict(sorted(self.counts.items())),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=2) + "\n")
+        known = json.loads(path.read_text()) if path.exists() else {}  # the part with a real Airflow stands beside it
+        path.write_text(json.dumps(known | document, indent=1) + "\n")
         path.with_suffix(".md").write_text(self.page())
 
     def page(self) -> str:
