@@ -55,7 +55,7 @@ class PostgresBooks:
                 ("get_lease", of_account),
                 ("database_time", None),
                 ("count_signed_since", {**of_account, "since": signed_since}),
-                ("newest_clean", of_account),
+                ("newest_clean", {**of_account, "full_history": False}),
                 ("open_discrepancies", of_account),
             ]
         )
