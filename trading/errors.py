@@ -96,7 +96,14 @@ class OrderRejected(ExchangeError):
 
 
 class OutcomeUnknown(ExchangeError):
-    """The request may or may not have been executed: only evidence from the venue resolves it."""
+    """The request may or may not have been executed: only evidence from the venue resolves it.
+
+    `code` is the venue's own error code, where it gave one.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvariantViolation(TradingError):

@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 from trading.adapters.ccxt_exchange import CcxtExchange
 from trading.adapters.file_witness import FileWitness
 from trading.adapters.postgres.ledger import PostgresLedger
+from trading.adapters.venue_address import target_at
+from trading.adapters.venue_capabilities import capabilities
 from trading.clock import Clock, SystemClock, random_id
 from trading.config.portfolio import load_portfolio
 from trading.config.secrets import SecretsManager
 from trading.config.settings import TradingConfig
+from trading.domain.conformance import ConformanceRequired, Examination
 from trading.domain.market import Panel, timeframe_s
 from trading.domain.override import MAX_LIFE, Override, sign_override
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
 from trading.flows.adopt import Adopt
+from trading.flows.certify import Certify
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
 from trading.flows.halt import Halt
@@ -39,6 +43,7 @@ from trading.strategies import registry
 
 #: The key that `trading killswitch sign` and the release of the first halt use.
 KEY_ID: Final = "kill_switch_secret"
+_PROJECT: Final = "airflow-crypto-trading"
 #: Spare candles, so that a strategy's window is full even where the newest few are late.
 _SPARE_CANDLES: Final = 60
 
@@ -77,7 +82,7 @@ class TradingManager:
                 "no database is named: expected TRADING_DATABASE_URL or the secret database_url; `make run` starts an"
                 " embedded one, which `trading status` shows while it runs"
             )
-        return PostgresLedger(url.reveal(), code_version=version("airflow-crypto-trading"))
+        return PostgresLedger(url.reveal(), code_version=version(_PROJECT))
 
     @cached_property
     def market(self) -> CcxtExchange:
@@ -112,13 +117,19 @@ class TradingManager:
         return FileWitness(self.config.home / "witness" / f"{self.config.account}.json")
 
     def _require_finished_mode(self) -> None:
-        """Refuse what is not built or certified yet, rather than do something like it."""
-        if self.config.mode in ("paper", "live"):
-            why = {"paper": "the paper exchange cannot follow live prices yet", "live": "no venue is certified yet"}
+        """Refuse what is not built yet, rather than do something like it."""
+        if self.config.mode == "paper":
             raise ConfigurationError(
-                f"TRADING_MODE={self.config.mode} is not there yet, since {why[self.config.mode]}: expected replay or"
-                " sandbox"
+                "TRADING_MODE=paper is not there yet, since the paper exchange cannot follow live prices: expected"
+                " replay, sandbox or live"
             )
+
+    @property
+    def required_conformance(self) -> ConformanceRequired | None:
+        """What the venue must have passed before an order goes there; None where orders go to the paper exchange."""
+        if self.config.mode in ("replay", "paper"):
+            return None
+        return ConformanceRequired(venue=self.config.venue, mode=self.config.mode, ccxt_version=version("ccxt"))
 
     @property
     def horizon(self) -> Horizon:
@@ -188,7 +199,28 @@ class TradingManager:
             portfolio=self.portfolio,
             recv_window_ms=self.config.recv_window_ms,
             witness=self.witness,
+            required=self.required_conformance,
         )
+
+    def certify(self, venue: str) -> Certify:
+        """The venue's conformance test. Raises ConfigurationError where it may not be tested at this address."""
+        config, can = self.config, capabilities(venue)
+        target = target_at(venue, config.exchange_url, timeout_s=config.api_timeout_s)
+        examination = Examination(
+            venue=venue,
+            target=target,
+            address=config.exchange_url,
+            instrument=self.portfolio.instruments[0],
+            code_version=version(_PROJECT),
+            ccxt_version=version("ccxt"),
+            recv_window_ms=config.recv_window_ms,
+            max_clock_skew_ms=self.portfolio.limits.max_clock_skew_ms,
+            visibility_lag_s=config.visibility_lag_s,
+            too_late_code=can.too_late_code,
+            duplicate_code=can.duplicate_code,
+            nothing_to_cancel_code=can.nothing_to_cancel_code,
+        )
+        return Certify(self.ledger, self.venue, self.market, self.clock, examination)
 
     @property
     def reconcile(self) -> Reconcile:

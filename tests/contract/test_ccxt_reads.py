@@ -232,7 +232,7 @@ def test_money_never_passes_through_a_float(venue: ScriptedVenue) -> None:
 
 def test_a_venue_that_cannot_be_trusted_with_orders_is_refused() -> None:
     """With the reason, and the venues that can."""
-    with pytest.raises(ConfigurationError, match=r"drops our order id silently.*binance"):
+    with pytest.raises(ConfigurationError, match=r"our order id does not work on create_order.*binance"):
         CcxtExchange("coinbase", clock=ManualClock(NOW))
     with pytest.raises(ConfigurationError, match="recvWindow"):
         CcxtExchange("binance", clock=ManualClock(NOW), recv_window_ms=60_001)

@@ -61,8 +61,18 @@ def recorded(venue: str) -> tuple[Any, Recorder]:
     kinds = dict.fromkeys(("margin", "swap", "future", "option", "contract"), False)
     unset = dict.fromkeys(("linear", "inverse", "settle"))
     market = {
-        **{"id": "BTCUSDT", "symbol": SYMBOL, "wsId": SYMBOL, "type": "spot", "spot": True, "active": True},
-        **{"base": "BTC", "quote": "USDT", "baseId": "BTC", "quoteId": "USDT", **kinds, **unset},
+        "id": "BTCUSDT",
+        "symbol": SYMBOL,
+        "wsId": SYMBOL,
+        "type": "spot",
+        "spot": True,
+        "active": True,
+        "base": "BTC",
+        "quote": "USDT",
+        "baseId": "BTC",
+        "quoteId": "USDT",
+        **kinds,
+        **unset,
         "precision": {"amount": 1e-5, "price": 0.01},
         "limits": {"amount": {}, "price": {}, "cost": {}},
         "info": {"orderTypes": ["LIMIT", "MARKET"]},

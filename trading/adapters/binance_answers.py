@@ -70,7 +70,8 @@ def order_parameters(request: OrderRequest) -> dict[str, Any]:
     if request.order_type is OrderType.LIMIT:
         if request.limit_price is None:
             raise InvariantViolation(f"order {request.client_order_id}: expected a limit price, got none")
-        parameters |= {"price": plain(request.limit_price), "timeInForce": "GTC"}
+        parameters |= {"price": plain(request.limit_price)}
+        parameters |= {"type": "LIMIT_MAKER"} if request.post_only else {"timeInForce": "GTC"}
     return parameters
 
 
@@ -78,7 +79,8 @@ def accepted_order(request: OrderRequest, reply: Reply) -> VenueOrder:
     """The clear yes to `request`. Raises OutcomeUnknown for every other answer."""
     payload = reply.payload() if reply.succeeded else None
     if not isinstance(payload, dict):
-        raise unknown_outcome(request.client_order_id, reply.describe())
+        code, _ = reply.error() or ("", "")
+        raise unknown_outcome(request.client_order_id, reply.describe(), code=str(code))
     try:
         order = venue_order(payload, request.instrument, created_at=from_ms(_integer(payload["transactTime"])))
     except (DataError, LookupError, TypeError, ValueError, ArithmeticError) as error:

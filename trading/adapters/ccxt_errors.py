@@ -107,10 +107,10 @@ def refusal(reply: Reply) -> OrderRejected | None:
     return None
 
 
-def unknown_outcome(client_order_id: str, reason: str) -> OutcomeUnknown:
+def unknown_outcome(client_order_id: str, reason: str, *, code: str = "") -> OutcomeUnknown:
     """The order may or may not exist, and `reason` says why nobody can tell."""
     return OutcomeUnknown(
-        f"order {client_order_id}: expected a clear yes or no, got {reason}; only the venue's books can tell"
+        f"order {client_order_id}: expected a clear yes or no, got {reason}; only the venue's books can tell", code=code
     )
 
 

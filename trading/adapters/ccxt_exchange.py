@@ -181,8 +181,8 @@ class CcxtExchange:
             name=f"orders of {instrument}",
             endpoint="privateGetAllOrders",
             cursor="orderId",
-            rows_per_call=self._can.fills_per_call,
-            window_s=self._can.fills_window_s,
+            rows_per_call=self._can.orders_per_call,
+            window_s=self._can.orders_window_s,
             parse=lambda row: answers.venue_order(row, instrument),
             place=lambda order: (int(order.venue_order_id), order.created_at),
         )

@@ -1,7 +1,7 @@
 """What each venue can do for us, as one literal table: checked facts, not what a library promises.
 
-An order is only safe where the venue takes our id, gives it back, and refuses a request that arrives too late. Which id
-works on which call stands in `venue_order_calls`; whether a venue keeps to all that, `trading doctor --venue` finds out.
+An order is only safe where the venue takes our id, gives it back, and refuses a request that arrives too late. Which
+id works on which call stands in `venue_order_calls`; whether a venue keeps to it all, `trading doctor --venue` tells.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class VenueCapabilities:
     client_order_id_unique: str  # among which orders it keeps an id to one order: no key for sending twice
     max_recv_window_ms: int  # it refuses what arrives later than this after signing
     candles_per_call: int
-    fills_per_call: int  # and orders, when it tells of the past
+    fills_per_call: int
     fills_window_s: int
     orders_per_call: int
     orders_window_s: int

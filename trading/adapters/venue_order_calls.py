@@ -41,8 +41,10 @@ class IdOnCall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VenueOrderCalls:
-    """One venue. `shown_as` is the field of its answers that holds our id; `deadline` the parameter or header after
-    which it refuses a request, empty where ccxt sends none; `lists` names the ways to list that ccxt has.
+    """One venue: how an order is named there, and how its orders are listed.
+
+    `shown_as` is the field of its answers that holds our id; `deadline` the parameter or header after which it refuses
+    a request, empty where ccxt sends none; `lists` are the ways to list that ccxt has.
     """
 
     calls: Mapping[Call, IdOnCall]

@@ -15,6 +15,7 @@ from trading.adapters.postgres import migrations
 from trading.clock import Clock
 from trading.commands.secrets import checked, require_usable
 from trading.config.settings import TradingConfig
+from trading.domain.conformance import Target
 from trading.domain.kill_switch import LatchState
 from trading.errors import ConfigurationError, TradingError
 from trading.local.airflow_api import AirflowApi
@@ -69,6 +70,7 @@ class Checkup:
             ("lease", ("settings", "database"), self._lease),
             ("reconciliation", ("settings", "portfolio", "database"), self._reconciliation),
             ("exchange", ("settings", "portfolio"), self._exchange),
+            ("conformance", ("settings", "database"), self._conformance),
             ("plugins", ("settings", "secrets"), self._plugins),
             ("Airflow", ("settings",), self._airflow),
         )
@@ -189,6 +191,13 @@ class Checkup:
                 f"our clock and the venue's differ by {skew_ms:.0f} ms, expected at most {limit_ms}: set the clock"
             )
         return f"{self.config.exchange_url} answers, clocks differ by {skew_ms:.0f} ms"
+
+    def _conformance(self) -> str:
+        required = self.manager.required_conformance
+        if required is None:
+            return f"none needed in mode {self.config.mode}: orders go to the paper exchange"
+        with self.manager.ledger.transaction() as books:
+            return required.check(books.conformances.newest(required.venue, Target.SANDBOX))
 
     def _plugins(self) -> str:
         names = sorted(path.stem for path in (self.config.root / "plugins").glob("*.py"))

@@ -262,20 +262,20 @@ class OrderRequest:
     limit_price: Decimal | None
     signed_at: datetime
     recv_window_ms: int
+    post_only: bool = False  # a limit order that the venue refuses where it would trade at once
 
     @property
     def request_hash(self) -> str:
         """Hash of what the order asks for, without the time: the same id must always ask for the same."""
-        return content_hash(
-            {
-                "client_order_id": self.client_order_id,
-                "instrument": self.instrument,
-                "side": self.side,
-                "type": self.order_type,
-                "quantity": plain(self.quantity),
-                "limit_price": None if self.limit_price is None else plain(self.limit_price),
-            }
-        )
+        facts: dict[str, object] = {
+            "client_order_id": self.client_order_id,
+            "instrument": self.instrument,
+            "side": self.side,
+            "type": self.order_type,
+            "quantity": plain(self.quantity),
+            "limit_price": None if self.limit_price is None else plain(self.limit_price),
+        }
+        return content_hash(facts | {"post_only": True} if self.post_only else facts)
 
 
 def request_for(intent: OrderIntent, signed_at: datetime, recv_window_ms: int) -> OrderRequest:

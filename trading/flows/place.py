@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.clock import Clock
+from trading.domain.conformance import ConformanceRequired, Target
 from trading.domain.ids import Run
 from trading.domain.money import ZERO
 from trading.domain.order import Order, OrderState, OrderType, Side
@@ -69,9 +70,11 @@ class Place:
         portfolio: Portfolio,
         recv_window_ms: int,
         witness: Witness | None = None,
+        required: ConformanceRequired | None = None,
     ) -> None:
         self._ledger = ledger
         self._witness = witness
+        self._required = required
         self._market = market
         self._clock = clock
         self._account = account
@@ -87,6 +90,7 @@ class Place:
         return recorded(self._ledger, self._clock, run, "place", lambda: self._place(run, PauseFlag(is_paused)))
 
     def _place(self, run: Run, pause: PauseFlag) -> PlaceReport:
+        self._require_conformance()
         forgotten = check_memory(self._ledger, self._witness, account=self._account, run=run, flow="place")
         if forgotten:
             raise TradingHalted(forgotten)
@@ -103,6 +107,12 @@ class Place:
         if held_back and outcomes[Outcome.HALTED] == len(pending):
             raise TradingHalted(f"{len(pending)} orders were ready and none was sent: {held_back}")
         return PlaceReport(outcomes=outcomes, lines=tuple(lines))
+
+    def _require_conformance(self) -> None:
+        """Where orders leave the house, the venue has to have passed. Raises ConfigurationError."""
+        if self._required is not None:
+            with self._ledger.transaction() as books:
+                self._required.check(books.conformances.newest(self._required.venue, Target.SANDBOX))
 
     def _plan(self, view: MarketView, run: Run) -> tuple[int, list[Order], list[PlanLine]]:
         """Advance the epoch, plan every strategy, and give back all that waits to be sent, sales first."""

@@ -16,6 +16,7 @@ from trading.domain.ids import Run
 from trading.domain.ledger import LedgerTransaction
 from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
 from trading.ports.candles import CandleStore, InstrumentStore
+from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
 from trading.ports.orders import FillStore, OrderStore
 
@@ -179,6 +180,8 @@ class Books(Protocol):
     def control(self) -> ControlStore: ...  # noqa: D102
     @property
     def reconciliations(self) -> ReconciliationStore: ...  # noqa: D102
+    @property
+    def conformances(self) -> ConformanceStore: ...  # noqa: D102
     @property
     def runs(self) -> RunStore: ...  # noqa: D102
 

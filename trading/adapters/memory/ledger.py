@@ -7,6 +7,7 @@ from datetime import datetime
 
 from trading.adapters.memory.accounts import MemoryAccounts
 from trading.adapters.memory.candles import MemoryCandles
+from trading.adapters.memory.conformances import MemoryConformances
 from trading.adapters.memory.control import MemoryControl
 from trading.adapters.memory.decisions import MemoryDecisions
 from trading.adapters.memory.entries import MemoryEntries
@@ -34,6 +35,7 @@ class MemoryBooks:
         self.entries = MemoryEntries(journal, self.accounts)
         self.fills = MemoryFills(journal, self.orders, self.entries, self.instruments)
         self.reconciliations = MemoryReconciliations(journal, self.accounts)
+        self.conformances = MemoryConformances(journal)
         self.runs = MemoryRuns(journal)
 
     def read_ahead(self, account: str, *, signed_since: datetime) -> None:

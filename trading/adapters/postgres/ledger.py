@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
 from trading.adapters.postgres.candles import PostgresCandles
+from trading.adapters.postgres.conformances import PostgresConformances
 from trading.adapters.postgres.connection import Connection, Session, address, commit_unknown, connect, translated
 from trading.adapters.postgres.control import PostgresControl
 from trading.adapters.postgres.decisions import PostgresDecisions
@@ -41,6 +42,7 @@ class PostgresBooks:
         self.fills = PostgresFills(session, self.entries, self.instruments)
         self.control = PostgresControl(session)
         self.reconciliations = PostgresReconciliations(session)
+        self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)
 
     def read_ahead(self, account: str, *, signed_since: datetime) -> None:
