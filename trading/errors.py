@@ -2,6 +2,8 @@
 
 TradingError
 ├── ConfigurationError      stop; the message names settings, never their secret values
+│   ├── CredentialsRefused  the venue refused the API key: halt until a person has renewed it
+│   └── DiskFull            nothing is sent that could not be written down
 ├── DataError               stop this instrument
 ├── DatabaseError           nothing that needs a record may happen
 │   ├── DatabaseUnavailable nothing was stored: what may be done twice may be done again, bounded
@@ -18,17 +20,43 @@ TradingError
 A message says what was expected, what it was, and what to do. Each class carries the exit code of the command line.
 """
 
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """What lies behind an error, where it is one of those that a person meets by name in docs/OPERATIONS.md."""
+
+    OTHER = ""
+    MAINTENANCE = "maintenance"
+    BANNED = "banned"
+    CREDENTIALS = "credentials"
+    NOT_LISTED = "not_listed"
+    DISK_FULL = "disk_full"
+
 
 class TradingError(Exception):
     """Anything that this project raises on purpose."""
 
     exit_code = 1
+    trouble = Trouble.OTHER
 
 
 class ConfigurationError(TradingError):
     """A setting, secret or file is missing or wrong: nothing may start before a person mends it."""
 
     exit_code = 78  # EX_CONFIG
+
+
+class CredentialsRefused(ConfigurationError):
+    """The venue refused the API key: it expired, lacks a right, or is not allowed from this address."""
+
+    trouble = Trouble.CREDENTIALS
+
+
+class DiskFull(ConfigurationError):
+    """The disk of a folder or database is full: nothing is sent that could not be written down first."""
+
+    trouble = Trouble.DISK_FULL
 
 
 class DataError(TradingError):
@@ -90,9 +118,10 @@ class OrderRejected(ExchangeError):
     `code` is the venue's own error code, where it gave one.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, trouble: Trouble = Trouble.OTHER) -> None:
         super().__init__(message)
         self.code = code
+        self.trouble = trouble
 
 
 class OutcomeUnknown(ExchangeError):

@@ -107,6 +107,7 @@ class TradingManager:
             base_url=self.config.exchange_url,
             api_key=credentials.api_key.reveal,
             api_secret=credentials.api_secret.reveal,
+            secrets_named=f"{credentials.api_key.name} and {credentials.api_secret.name}",
             recv_window_ms=self.config.recv_window_ms,
             api_timeout_s=self.config.api_timeout_s,
         )

@@ -11,12 +11,13 @@ from typing import Any, Final
 import orjson
 
 from trading.errors import (
-    ConfigurationError,
+    CredentialsRefused,
     DataError,
     ExchangeUnavailable,
     OrderRejected,
     OutcomeUnknown,
     TradingError,
+    Trouble,
 )
 
 UNKNOWN_SYMBOL: Final = -1121
@@ -25,21 +26,26 @@ NO_SUCH_ORDER: Final = -2013
 
 _CLOCK_OFF: Final = -1021
 _ORDER_REFUSED: Final = -2010
-_BAD_CREDENTIALS: Final = frozenset({-1022, -2014, -2015})
+_WRONG_SIGNATURE: Final = -1022
+_BAD_CREDENTIALS: Final = frozenset({_WRONG_SIGNATURE, -2014, -2015})
+_KEY_FAULTS: Final = "it expired, lacks the right to trade, or is not allowed from this address"
+_OUT_OF_SERVICE: Final = -1016
 #: The order does not exist: the venue looked at the request and refused it before it reached the book.
-_DEFINITE_NO: Final = frozenset({-1013, -1015, _CLOCK_OFF}) | _BAD_CREDENTIALS
+_DEFINITE_NO: Final = frozenset({-1013, -1015, _CLOCK_OFF})
 #: The venue's own trouble, whatever HTTP status it wears.
-_VENUE_TROUBLE: Final = frozenset({-1000, -1001, -1003, -1004, -1006, -1007, -1008, -1015, -1016})
+_VENUE_TROUBLE: Final = frozenset({-1000, -1001, -1003, -1004, -1006, -1007, -1008, -1015, _OUT_OF_SERVICE})
 _TOO_MANY_REQUESTS: Final = 429
-_BANNED: Final = 418
+BANNED: Final = 418
+_SERVICE_UNAVAILABLE: Final = 503
 
 
 class VenueUnavailable(ExchangeUnavailable):
     """A read failed; `retry_after_s` is how long the venue asked us to stay away, where it did."""
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, retry_after_s: float | None = None, *, trouble: Trouble = Trouble.OTHER) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.trouble = trouble
 
 
 class VenueRefused(DataError):
@@ -48,6 +54,7 @@ class VenueRefused(DataError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.trouble = Trouble.NOT_LISTED if code == UNKNOWN_SYMBOL else Trouble.OTHER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,11 +102,23 @@ class Reply:
         return f"HTTP {self.status} with the body {self.body[:80]!r}"
 
 
-def refusal(reply: Reply) -> OrderRejected | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Who was asked, when, and with which secrets: what a sentence about a refusal names. No content of theirs."""
+
+    venue: str
+    at: datetime
+    secrets: str = "of the exchange"
+
+
+def refusal(reply: Reply, asked: Asked) -> OrderRejected | None:
     """A definite no to an order; None where the answer is anything else."""
     code, text = reply.error() or (0, "")
-    if reply.status in (_TOO_MANY_REQUESTS, _BANNED):
-        return OrderRejected(str(code or f"HTTP {reply.status}"), f"the venue refused the order: {reply.describe()}")
+    if reply.status in (_TOO_MANY_REQUESTS, BANNED):
+        trouble = Trouble.BANNED if reply.status == BANNED else Trouble.OTHER
+        return OrderRejected(str(code or f"HTTP {reply.status}"), str(_asked_to_wait(reply, asked)), trouble)
+    if reply.refused and code in _BAD_CREDENTIALS:
+        return OrderRejected(str(code), str(_key_refused(code, text, asked)), Trouble.CREDENTIALS)
     # "Duplicate order sent." shares this code and says the opposite: an order of this id does exist.
     no_funds = code == _ORDER_REFUSED and "insufficient balance" in text
     if reply.refused and (code in _DEFINITE_NO or no_funds):
@@ -114,15 +133,19 @@ def unknown_outcome(client_order_id: str, reason: str, *, code: str = "") -> Out
     )
 
 
-def read_failure(reply: Reply, *, venue: str, at: datetime) -> TradingError:
+def read_failure(reply: Reply, asked: Asked) -> TradingError:
     """Why a read (or a cancel) gave no answer: unavailable, refused, or our settings."""
     code, text = reply.error() or (0, "")
-    if reply.status in (_TOO_MANY_REQUESTS, _BANNED):
-        return _asked_to_wait(reply, venue, at)
+    venue = asked.venue
+    if reply.status in (_TOO_MANY_REQUESTS, BANNED):
+        return _asked_to_wait(reply, asked)
     if reply.refused and code in _BAD_CREDENTIALS:
-        return ConfigurationError(
-            f"{venue} refused the API key or its signature (code {code}, {text[:120]!r}): check the secrets of the"
-            " exchange, the key's rights and its list of allowed addresses"
+        return _key_refused(code, text, asked)
+    if code == _OUT_OF_SERVICE or (reply.status == _SERVICE_UNAVAILABLE and not code):
+        return VenueUnavailable(
+            f"{venue} is in maintenance ({reply.describe()}): nothing is sent, nothing is lost, and it is asked again"
+            " at each run; its status page says until when",
+            trouble=Trouble.MAINTENANCE,
         )
     if code == _CLOCK_OFF:
         return VenueUnavailable(f"{venue} says that our time is off ({reply.describe()}): check this machine's clock")
@@ -131,12 +154,25 @@ def read_failure(reply: Reply, *, venue: str, at: datetime) -> TradingError:
     return VenueUnavailable(f"{venue}: expected an answer in JSON, got {reply.describe()}")
 
 
-def _asked_to_wait(reply: Reply, venue: str, at: datetime) -> VenueUnavailable:
-    what = "banned this address" if reply.status == _BANNED else "got too many requests"
+def _key_refused(code: int, text: str, asked: Asked) -> CredentialsRefused:
+    why = "it does not sign as this key's secret would" if code == _WRONG_SIGNATURE else _KEY_FAULTS
+    return CredentialsRefused(
+        f"{asked.venue} refused the API key or its signature (code {code}, {text[:120]!r}): {why}; renew the secrets"
+        f" {asked.secrets}, then end the halt (docs/CONTROLS.md)"
+    )
+
+
+def _asked_to_wait(reply: Reply, asked: Asked) -> VenueUnavailable:
+    is_banned = reply.status == BANNED
+    what = "banned this address" if is_banned else "got too many requests"
+    trouble = Trouble.BANNED if is_banned else Trouble.OTHER
     if reply.retry_after_s is None:
-        return VenueUnavailable(f"{venue} {what} (HTTP {reply.status}) and does not say until when")
-    until = at + timedelta(seconds=reply.retry_after_s)
+        return VenueUnavailable(
+            f"{asked.venue} {what} (HTTP {reply.status}) and does not say until when", trouble=trouble
+        )
+    until = (asked.at + timedelta(seconds=reply.retry_after_s)).isoformat(timespec="seconds")
     return VenueUnavailable(
-        f"{venue} {what} (HTTP {reply.status}) until {until.isoformat(timespec='seconds')}: nothing is sent before",
+        f"{asked.venue} {what} (HTTP {reply.status}) until {until}: nothing is sent before",
         reply.retry_after_s,
+        trouble=trouble,
     )

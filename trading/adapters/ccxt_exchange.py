@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from trading.adapters import binance_answers as answers
-from trading.adapters.ccxt_errors import CANCEL_REJECTED, NO_SUCH_ORDER, UNKNOWN_SYMBOL, VenueRefused, refusal
+from trading.adapters.ccxt_errors import CANCEL_REJECTED, NO_SUCH_ORDER, UNKNOWN_SYMBOL, VenueRefused
 from trading.adapters.venue_capabilities import capabilities
 from trading.adapters.venue_history import Listing
 from trading.adapters.venue_wire import VenueWire
@@ -51,7 +51,8 @@ class CcxtExchange:
     """`MarketData` and `Venue` of one account, for one thread.
 
     `base_url` None is the venue's own address. Without credentials only public reads work. A credential may be a
-    callable, asked at each signed request. `api_timeout_s` bounds a whole request, to the last byte of its answer.
+    callable, asked at each signed request; `secrets_named` says which secrets they are. `api_timeout_s` bounds a whole
+    request, to the last byte of its answer.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class CcxtExchange:
         api_secret: str | Callable[[], str] = "",
         recv_window_ms: int = 2_000,
         api_timeout_s: float = 10,
+        secrets_named: str = "of the exchange",
     ) -> None:
         self._can = capabilities(venue)
         if not 0 < recv_window_ms <= self._can.max_recv_window_ms:
@@ -82,6 +84,7 @@ class CcxtExchange:
             recv_window_ms=recv_window_ms,
             api_timeout_s=api_timeout_s,
             weight_per_minute=self._can.weight_per_minute,
+            secrets_named=secrets_named,
         )
 
     def __repr__(self) -> str:
@@ -139,7 +142,7 @@ class CcxtExchange:
         if len(name) != self._can.client_order_id_digits or set(name) - set("0123456789abcdef"):
             raise InvariantViolation(f"order id: expected {self._can.client_order_id_digits} hex digits, got {name!r}")
         reply = self._wire.post("privatePostOrder", answers.order_parameters(request))
-        rejected = refusal(reply)
+        rejected = self._wire.refusal(reply)
         if rejected is not None:
             raise rejected
         return answers.accepted_order(request, reply)

@@ -1,15 +1,15 @@
 """Requests to a venue, one at a time: bounded in time, repeated only where they read, and never more than it allows."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any, Final
 
-from trading.adapters.ccxt_errors import Reply, VenueUnavailable, read_failure
+from trading.adapters.ccxt_errors import BANNED, Asked, Reply, VenueUnavailable, read_failure, refusal
 from trading.adapters.retries import stamina
 from trading.clock import Clock
 from trading.domain.market import from_ms, to_ms
-from trading.errors import ConfigurationError, InvariantViolation, TradingError
+from trading.errors import ConfigurationError, InvariantViolation, OrderRejected, TradingError
 
 READ_ATTEMPTS: Final = 3
 #: All attempts of one read together, the waits between them included.
@@ -38,6 +38,7 @@ class VenueWire:
         recv_window_ms: int,
         api_timeout_s: float,
         weight_per_minute: int,
+        secrets_named: str,
     ) -> None:
         self._venue = venue
         self._connect = connect
@@ -45,9 +46,11 @@ class VenueWire:
         self._credentials = {"apiKey": api_key, "secret": api_secret}
         self._recv_window_ms = recv_window_ms
         self._api_timeout_s = float(api_timeout_s)
+        self._secrets_named = secrets_named
         self._most_weight = weight_per_minute * _READS_SHARE
         self._client: Any = None
         self._pause_until: datetime | None = None
+        self._banned_until: datetime | None = None
 
     def __repr__(self) -> str:
         return f"VenueWire({self._venue!r})"
@@ -55,6 +58,10 @@ class VenueWire:
     def post(self, endpoint: str, parameters: Mapping[str, Any]) -> Reply:
         """One request, never repeated, whatever comes of it. Raises only where nothing was sent."""
         return self._ask(endpoint, parameters, self._api_timeout_s)
+
+    def refusal(self, reply: Reply) -> OrderRejected | None:
+        """A definite no to an order; None where the answer is anything else."""
+        return refusal(reply, self._asked(self._clock.now()))
 
     def read(self, endpoint: str, parameters: Mapping[str, Any]) -> Any:
         """The JSON of a 2xx answer, in READ_ATTEMPTS attempts and READ_BUDGET_S seconds; raises `read_failure`."""
@@ -71,6 +78,9 @@ class VenueWire:
                 return self._read_once(endpoint, parameters, deadline)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def _asked(self, at: datetime) -> Asked:
+        return Asked(venue=self._venue, at=at, secrets=self._secrets_named)
+
     def _read_once(self, endpoint: str, parameters: Mapping[str, Any], deadline: float) -> Any:
         self._respect_weight()
         left_s = max(_SHORTEST_ATTEMPT_S, deadline - self._clock.monotonic())
@@ -79,7 +89,7 @@ class VenueWire:
         reply = self._ask(endpoint, {**parameters, **signature}, min(left_s, self._api_timeout_s))
         payload = reply.payload() if reply.succeeded else None
         if not isinstance(payload, dict | list) or reply.error() is not None:
-            raise read_failure(reply, venue=self._venue, at=now)
+            raise read_failure(reply, self._asked(now))
         return payload
 
     def _wait_s(self, error: Exception, deadline: float) -> bool | float:
@@ -100,7 +110,19 @@ class VenueWire:
         if (reply.used_weight or 0) >= self._most_weight:
             self._pause_until = from_ms((to_ms(self._clock.now()) // _MINUTE_MS + 1) * _MINUTE_MS)
 
+    def _while_banned(self) -> Reply | None:
+        """The venue's own answer again, while a ban lasts: to ask on would only make it longer."""
+        left_s = (self._banned_until - self._clock.now()).total_seconds() if self._banned_until else 0.0
+        return Reply(status=BANNED, retry_after_s=left_s) if left_s > 0 else None
+
+    def _note_ban(self, reply: Reply) -> None:
+        if reply.status == BANNED and reply.retry_after_s is not None:
+            self._banned_until = self._clock.now() + timedelta(seconds=reply.retry_after_s)
+
     def _ask(self, endpoint: str, parameters: Mapping[str, Any], timeout_s: float) -> Reply:
+        banned = self._while_banned()
+        if banned is not None:
+            return banned
         client = self._connected(endpoint)
         client.timeout = timeout_s * 1000
         client.session.forget()
@@ -123,6 +145,7 @@ class VenueWire:
             raise _not_sent(errors)
         reply: Reply = client.session.reply or Reply(failure=_class_names(errors))
         self._note_weight(reply)
+        self._note_ban(reply)
         return reply
 
     def _connected(self, endpoint: str) -> Any:

@@ -225,6 +225,12 @@ class _Sizing:
 
     def _held_back(self, line: PlanLine, equity: Decimal) -> str:
         """Why nothing may be planned now, whatever its size; empty where it may."""
+        if not self.instruments[line.instrument].trading:
+            base = self.instruments[line.instrument].base
+            return (
+                f"the venue does not trade it now (halted or delisted): {plain(line.held)} {base} stay as they are, the"
+                " others go on; if it was delisted, sell or withdraw it there by hand and adopt that"
+            )
         if equity <= 0:
             return "no equity yet: the share of the account is allocated after its first reconciliation"
         served = self._served(line.instrument)

@@ -121,6 +121,9 @@ class Explain:
             "halts": [{"halt_id": h.halt_id, "author": h.author, "reason": h.reason} for h in halts],
         }
         yield Step(stage="gates", text=" · ".join(said), facts=facts)
+        renewals = books.runs.recent("lease", 1)
+        if renewals and renewals[0].outcome in ("failed", "skipped"):
+            yield _run_step("gates", renewals[0])
         for halt in halts:
             said_by = f"by {halt.author} since {_instant(halt.engaged_at)}: {halt.reason}"
             yield Step(stage="gates", text=f"halt {halt.halt_id} {said_by}", facts={"halt_id": halt.halt_id})

@@ -1,7 +1,7 @@
 """Ingest: the venue's closed candles, checked, into the store."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,8 +9,8 @@ from typing import Final
 from trading.clock import Clock
 from trading.domain.candles import split_candles
 from trading.domain.ids import Run
-from trading.domain.market import from_ms, timeframe_s, to_ms
-from trading.errors import DataError, ExchangeError, ExchangeUnavailable
+from trading.domain.market import Instrument, from_ms, timeframe_s, to_ms
+from trading.errors import ConfigurationError, DataError, ExchangeError, ExchangeUnavailable
 from trading.flows.recording import recorded
 from trading.logging.events import log_event
 from trading.ports.ledger import Ledger
@@ -127,11 +127,27 @@ class Ingest:
             known = books.instruments.all()
         if server_time.minute and not set(request.instruments) - known.keys():
             return
-        instruments = self._market.instruments(request.instruments)
+        instruments = self._listed(request.instruments, known)
         with self._ledger.transaction() as books:
             changed = books.instruments.save(instruments, at=self._clock.now(), run=run)
         if changed:
             log_event(logger, "instruments_changed", instruments=[i.symbol for i in instruments], changed=changed)
+
+    def _listed(self, symbols: Sequence[str], known: Mapping[str, Instrument]) -> list[Instrument]:
+        """The venue's filters; of one that it lists no more the last known ones, as not trading. The others go on."""
+        try:
+            return self._market.instruments(symbols)
+        except ConfigurationError:
+            instruments = []
+            for symbol in symbols:
+                try:
+                    instruments += self._market.instruments([symbol])
+                except ConfigurationError as error:
+                    if symbol not in known:
+                        raise  # never traded here: a mistake in the portfolio file
+                    instruments.append(replace(known[symbol], trading=False))
+                    log_event(logger, "instrument_not_listed", level=logging.ERROR, symbol=symbol, reason=str(error))
+            return instruments
 
     def _windows(
         self, run: Run, symbol: str, timeframe: str, window_ms: tuple[int, int], *, server_ms: int, totals: _Totals

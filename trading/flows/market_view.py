@@ -1,6 +1,7 @@
 """What placing knows of the market before it decides anything: filters, last closes, best prices, the venue's clock."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -10,9 +11,12 @@ from trading.clock import Clock
 from trading.domain.market import Instrument, from_ms, timeframe_s
 from trading.domain.money import price_from_candle
 from trading.domain.portfolio import Portfolio
-from trading.errors import ConfigurationError
+from trading.errors import ConfigurationError, DataError
+from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import BestPrices, MarketData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,9 +44,25 @@ def view_market(ledger: Ledger, market: MarketData, clock: Clock, portfolio: Por
         raise ConfigurationError(
             "no candle is stored: expected ingest_candles (or `trading ingest`) to have run before"
         )
-    best = market.best_prices(list(prices))
+    best = _best_prices(market, [symbol for symbol in prices if instruments[symbol].trading])
+    # Without a price now nothing can be sent, whatever the filters of the last hour say.
+    instruments = {s: i if s in best or s not in prices else replace(i, trading=False) for s, i in instruments.items()}
     skew_ms = (market.server_time() - clock.now()).total_seconds() * 1000
     return MarketView(instruments=instruments, prices=prices, newest_close_at=newest, best=best, skew_ms=skew_ms)
+
+
+def _best_prices(market: MarketData, symbols: list[str]) -> dict[str, BestPrices]:
+    """In one request, or one by one where an instrument spoils it: that one is left out, the others go on."""
+    try:
+        return market.best_prices(symbols)
+    except DataError:
+        found: dict[str, BestPrices] = {}
+        for symbol in symbols:
+            try:
+                found |= market.best_prices([symbol])
+            except DataError as error:
+                log_event(logger, "instrument_failed", level=logging.ERROR, symbol=symbol, reason=str(error))
+        return found
 
 
 def last_closes(

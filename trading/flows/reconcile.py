@@ -13,10 +13,12 @@ from trading.domain.order import SENT_OPEN, OrderState
 from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult, compare_balances
 from trading.domain.restore import WIPED
 from trading.domain.venue_order import Horizon, steps_from_evidence
+from trading.errors import CredentialsRefused
 from trading.flows.lost_rows import check_memory, halt_on_lost_orders, suspects, whole_order_history
 from trading.flows.order_steps import append_step, post_fill
 from trading.flows.our_side import OurSide, names_of_ours, our_side, totals
 from trading.flows.recording import recorded
+from trading.flows.refused_key import halt_on_refused_key
 from trading.flows.unexplained import (
     external_fills,
     external_orders,
@@ -91,7 +93,14 @@ class Reconcile:
         `step` names it in the run's record, where one run reconciles twice. `full` reads everything since the account
         was opened, and tells `progress` how far it has come.
         """
-        return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile(run, step, full, progress))
+        return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile_or_halt(run, step, full, progress))
+
+    def _reconcile_or_halt(self, run: Run, step: str, full: bool, progress: Progress) -> ReconcileReport:
+        try:
+            return self._reconcile(run, step, full, progress)
+        except CredentialsRefused as refused:
+            halt_on_refused_key(self._ledger, self._account, refused, at=self._clock.now(), run=run)
+            raise
 
     def _reconcile(self, run: Run, step: str, full: bool, progress: Progress) -> ReconcileReport:
         # A ledger that lost rows halts, and goes on to be reconciled: what it does know of is looked after.

@@ -19,6 +19,7 @@ from trading.domain.venue_order import Step, VenueOrder
 from trading.errors import DatabaseUnavailable, InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
 from trading.flows.market_view import MarketView
 from trading.flows.order_steps import append_step
+from trading.flows.refused_key import halt_on_refused_key
 from trading.flows.risk_snapshot import Conditions, snapshot
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
@@ -109,11 +110,12 @@ class Sender:
             if request is None:
                 return _refusal(checked), _why(checked)
             answer: VenueOrder | None = None
+            no: OrderRejected | None = None
             try:
                 answer = self._venue.submit(request)  # the only line that can lose money
             except OrderRejected as refused:
                 outcome, why = Outcome.REJECTED, str(refused)
-                step = Step(state=OrderState.REJECTED, reason=f"{refused.code}: {refused}")
+                step, no = Step(state=OrderState.REJECTED, reason=f"{refused.code}: {refused}"), refused
             except OutcomeUnknown as unknown:
                 outcome, why = Outcome.UNKNOWN, str(unknown)
                 step = Step(state=OrderState.OUTCOME_UNKNOWN, reason=str(unknown))
@@ -125,6 +127,8 @@ class Sender:
             self._record(order, step, run, answer)
         except DatabaseUnavailable:  # it may be stored all the same: read again by its key, and appended once
             self._record(order, step, run, answer)
+        if no is not None:
+            halt_on_refused_key(self._ledger, self._account, no, at=self._clock.now(), run=run)
         return outcome, why
 
     def _latched(self) -> bool:

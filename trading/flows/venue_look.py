@@ -1,5 +1,6 @@
 """One look at the venue's book: what reconciliation compares ours with."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,11 @@ from trading.clock import Clock
 from trading.domain.ledger import Balance, Fill
 from trading.domain.order import Order
 from trading.domain.venue_order import VenueOrder
+from trading.errors import DataError, Trouble
+from trading.logging.events import log_event
 from trading.ports.market import Venue
+
+logger = logging.getLogger(__name__)
 
 #: Told how far a long read has come.
 Progress = Callable[[str], None]
@@ -58,7 +63,7 @@ def look(
     tell: Progress | None = None,
 ) -> VenueLook:
     """Orders, fills, balances, fills again. Fills are read from `since`, by instrument; `tell` hears of each day."""
-    orders = {o.client_order_id: venue.order(o.intent.instrument, o.client_order_id) for o in asked}
+    orders = {o.client_order_id: _order(venue, o) for o in asked}
     before = _fills(venue, clock, since, skew_s, tell)
     balances = venue.balances()
     open_orders = venue.open_orders()
@@ -92,5 +97,26 @@ def _fills(
         fill
         for symbol, first in since.items()
         for start, end in (days(first, until, tell, f"{symbol}: fills") if tell else ((first, until),))
-        for fill in venue.fills(symbol, since=start, until=end)
+        for fill in where_listed(symbol, lambda: venue.fills(symbol, since=start, until=end))
     ]
+
+
+def where_listed(symbol: str, read: Callable[[], list[T]]) -> list[T]:
+    """What the venue tells of an instrument; nothing of one that is gone: what it left is in the balances."""
+    try:
+        return read()
+    except DataError as error:
+        if error.trouble is not Trouble.NOT_LISTED:
+            raise
+        log_event(logger, "instrument_not_listed", level=logging.WARNING, symbol=symbol, reason=str(error))
+        return []
+
+
+def _order(venue: Venue, order: Order) -> VenueOrder | None:
+    """An order of an instrument that is gone is known no more: it is looked for as long as any forgotten one."""
+    try:
+        return venue.order(order.intent.instrument, order.client_order_id)
+    except DataError as error:
+        if error.trouble is not Trouble.NOT_LISTED:
+            raise
+        return None
