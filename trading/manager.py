@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.adapters.ccxt_exchange import CcxtExchange
+from trading.adapters.disk import require_room
 from trading.adapters.file_witness import FileWitness
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.venue_address import target_at
@@ -107,7 +108,7 @@ class TradingManager:
             base_url=self.config.exchange_url,
             api_key=credentials.api_key.reveal,
             api_secret=credentials.api_secret.reveal,
-            secrets_named=f"{credentials.api_key.name} and {credentials.api_secret.name}",
+            secrets_named=" and ".join(secret.name for secret in (credentials.api_key, credentials.api_secret)),
             recv_window_ms=self.config.recv_window_ms,
             api_timeout_s=self.config.api_timeout_s,
         )
@@ -201,11 +202,12 @@ class TradingManager:
             recv_window_ms=self.config.recv_window_ms,
             witness=self.witness,
             required=self.required_conformance,
+            require_room=partial(require_room, self.config.log_path.parent),
         )
 
     def certify(self, venue: str) -> Certify:
         """The venue's conformance test. Raises ConfigurationError where it may not be tested at this address."""
-        config, can = self.config, capabilities(venue)
+        config = self.config
         target = target_at(venue, config.exchange_url, timeout_s=config.api_timeout_s)
         examination = Examination(
             venue=venue,
@@ -217,9 +219,7 @@ class TradingManager:
             recv_window_ms=config.recv_window_ms,
             max_clock_skew_ms=self.portfolio.limits.max_clock_skew_ms,
             visibility_lag_s=config.visibility_lag_s,
-            too_late_code=can.too_late_code,
-            duplicate_code=can.duplicate_code,
-            nothing_to_cancel_code=can.nothing_to_cancel_code,
+            codes=capabilities(venue).codes,
         )
         return Certify(self.ledger, self.venue, self.market, self.clock, examination)
 

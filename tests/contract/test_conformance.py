@@ -12,6 +12,7 @@ from scripted_venue import ScriptedVenue, answer
 from trading.adapters.ccxt_exchange import CcxtExchange
 from trading.adapters.memory.ledger import MemoryLedger
 from trading.adapters.venue_address import target_at
+from trading.adapters.venue_capabilities import capabilities
 from trading.domain.conformance import Conformance, Examination, StepVerdict, Target
 from trading.domain.ids import Run
 from trading.domain.order import OrderRequest
@@ -50,9 +51,7 @@ class Candidate:
             "recv_window_ms": 2_000,
             "max_clock_skew_ms": 1_000,
             "visibility_lag_s": 10,
-            "too_late_code": "-1021",
-            "duplicate_code": "-2010",
-            "nothing_to_cancel_code": "-2011",
+            "codes": capabilities("binance").codes,
         }
         examined = venue or self.venue
         shown = []

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trading.adapters.venue_order_calls import ORDER_CALLS
+from trading.domain.conformance import RefusalCodes
 from trading.errors import ConfigurationError
 
 
@@ -30,9 +31,7 @@ class VenueCapabilities:
     orders_per_call: int
     orders_window_s: int
     weight_per_minute: int
-    too_late_code: str  # of a request that arrives after its recvWindow
-    nothing_to_cancel_code: str
-    duplicate_code: str  # of an id that an open order bears already
+    codes: RefusalCodes
 
 
 _VENUES: Final[Mapping[str, VenueCapabilities]] = MappingProxyType(
@@ -51,9 +50,7 @@ _VENUES: Final[Mapping[str, VenueCapabilities]] = MappingProxyType(
             orders_per_call=1_000,
             orders_window_s=86_400,
             weight_per_minute=6_000,
-            too_late_code="-1021",
-            nothing_to_cancel_code="-2011",
-            duplicate_code="-2010",
+            codes=RefusalCodes(too_late="-1021", duplicate="-2010", nothing_to_cancel="-2011"),
         ),
     }
 )

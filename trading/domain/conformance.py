@@ -69,6 +69,15 @@ class Conformance:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RefusalCodes:
+    """The venue's own codes for the refusals that our orders rest on."""
+
+    too_late: str  # of a request that arrives after its recvWindow
+    duplicate: str  # of an id that an open order bears already
+    nothing_to_cancel: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Examination:
     """What is examined, and what the venue is expected to say. Times as their names say."""
 
@@ -81,9 +90,7 @@ class Examination:
     recv_window_ms: int
     max_clock_skew_ms: int
     visibility_lag_s: float
-    too_late_code: str
-    duplicate_code: str
-    nothing_to_cancel_code: str
+    codes: RefusalCodes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -98,12 +98,27 @@ def plan_orders(
     if decision is None or refusal:
         as_of = decision.as_of if decision else None
         nothing = PlanLine(strategy=book.plan.name, instrument="", as_of=as_of, outcome=refusal)
-        lines = [replace(nothing, instrument=symbol) for symbol in book.plan.instruments]
+        lines = []
+        for symbol in dict.fromkeys((*book.plan.instruments, *book.held)):
+            held = book.held.get(symbol, ZERO)
+            closed = _not_traded(instruments[symbol], held)
+            lines.append(replace(nothing, instrument=symbol, held=held, outcome=closed or refusal))
         return Plan(intents=(), superseded=superseded, lines=tuple(lines))
     alive = [order for order in book.open_orders if order not in superseded]
     sizing = _Sizing(book, decision, alive, instruments, prices, at, rules)
     intents, lines = sizing.plan()
     return Plan(intents=tuple(intents), superseded=superseded, lines=tuple(lines))
+
+
+def _not_traded(instrument: Instrument, held: Decimal) -> str:
+    """What is held of an instrument that the venue does not trade, and what to do; empty where it trades."""
+    if instrument.trading:
+        return ""
+    return (
+        f"the venue does not trade it now (halted or delisted): {plain(held)} {instrument.base} stay as they are, other"
+        " instruments go on; where it is delisted, take it out of the portfolio file, sell or withdraw it at the venue"
+        " by hand and adopt that"
+    )
 
 
 def _is_older_wish(order: Order, decision: Decision | None) -> bool:
@@ -225,12 +240,9 @@ class _Sizing:
 
     def _held_back(self, line: PlanLine, equity: Decimal) -> str:
         """Why nothing may be planned now, whatever its size; empty where it may."""
-        if not self.instruments[line.instrument].trading:
-            base = self.instruments[line.instrument].base
-            return (
-                f"the venue does not trade it now (halted or delisted): {plain(line.held)} {base} stay as they are, the"
-                " others go on; if it was delisted, sell or withdraw it there by hand and adopt that"
-            )
+        closed = _not_traded(self.instruments[line.instrument], line.held)
+        if closed:
+            return closed
         if equity <= 0:
             return "no equity yet: the share of the account is allocated after its first reconciliation"
         served = self._served(line.instrument)

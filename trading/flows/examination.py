@@ -159,7 +159,7 @@ class Candidate:
         try:
             order = self._submit(request)
         except OrderRejected as refused:
-            _expect_code(self._what.too_late_code, refused.code, refused)
+            _expect_code(self._what.codes.too_late, refused.code, refused)
             return f"signed {window.total_seconds() + _LATE.total_seconds():g} s ago: refused with {refused.code}"
         raise DataError(
             f"expected a request signed {window + _LATE} ago to be refused, it became order {order.venue_order_id}"
@@ -193,7 +193,7 @@ class Candidate:
         try:
             order = self._submit(again)
         except OutcomeUnknown as error:
-            _expect_code(self._what.duplicate_code, error.code, error)
+            _expect_code(self._what.codes.duplicate, error.code, error)
             self._is_unsure = unsure  # the venue has answered: it refused this one
         else:
             raise DataError(
@@ -202,7 +202,7 @@ class Candidate:
         bearing = [o for o in self._venue.open_orders() if o.client_order_id == again.client_order_id]
         if len(bearing) != 1:
             raise DataError(f"expected one open order of this id, got {len(bearing)}")
-        return f"refused with {self._what.duplicate_code} while the first one is open"
+        return f"refused with {self._what.codes.duplicate} while the first one is open"
 
     def _cancel(self) -> str:
         placed = self._resting
@@ -219,7 +219,7 @@ class Candidate:
         try:
             self._venue.cancel(placed.instrument, placed.client_order_id)
         except OrderRejected as refused:
-            _expect_code(self._what.nothing_to_cancel_code, refused.code, refused)
+            _expect_code(self._what.codes.nothing_to_cancel, refused.code, refused)
             return f"refused with {refused.code}"
         raise DataError("expected nothing to cancel, the venue says that it cancelled once more")
 

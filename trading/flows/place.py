@@ -5,7 +5,7 @@ Plan every strategy under the account's lock, then hand each intent to the sende
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -71,10 +71,12 @@ class Place:
         recv_window_ms: int,
         witness: Witness | None = None,
         required: ConformanceRequired | None = None,
+        require_room: Callable[[], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._witness = witness
         self._required = required
+        self._require_room = require_room
         self._market = market
         self._clock = clock
         self._account = account
@@ -90,6 +92,8 @@ class Place:
         return recorded(self._ledger, self._clock, run, "place", lambda: self._place(run, PauseFlag(is_paused)))
 
     def _place(self, run: Run, pause: PauseFlag) -> PlaceReport:
+        if self._require_room is not None:
+            self._require_room()  # what cannot be written down is not sent
         self._require_conformance()
         forgotten = check_memory(self._ledger, self._witness, account=self._account, run=run, flow="place")
         if forgotten:
