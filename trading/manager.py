@@ -7,9 +7,6 @@ from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trading.adapters.ccxt_exchange import CcxtExchange
 from trading.adapters.disk import require_room
 from trading.adapters.file_witness import FileWitness
@@ -21,12 +18,12 @@ from trading.config.portfolio import load_portfolio
 from trading.config.secrets import SecretsManager
 from trading.config.settings import TradingConfig
 from trading.domain.conformance import ConformanceRequired, Examination
-from trading.domain.market import Panel, timeframe_s
 from trading.domain.override import MAX_LIFE, Override, sign_override
-from trading.domain.portfolio import Portfolio, StrategyPlan
+from trading.domain.portfolio import Portfolio
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
 from trading.flows.adopt import Adopt
+from trading.flows.bound_strategies import bound_strategies, ingest_requests
 from trading.flows.certify import Certify
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
@@ -45,8 +42,6 @@ from trading.strategies import registry
 #: The key that `trading killswitch sign` and the release of the first halt use.
 KEY_ID: Final = "kill_switch_secret"
 _PROJECT: Final = "airflow-crypto-trading"
-#: Spare candles, so that a strategy's window is full even where the newest few are late.
-_SPARE_CANDLES: Final = 60
 
 
 class TradingManager:
@@ -120,10 +115,14 @@ class TradingManager:
 
     def _require_finished_mode(self) -> None:
         """Refuse what is not built yet, rather than do something like it."""
-        if self.config.mode == "paper":
+        if self.config.mode in ("paper", "live"):
+            why = {
+                "paper": "the paper exchange cannot follow live prices yet",
+                "live": "limits on daily loss and drawdown are not enforced yet",
+            }
             raise ConfigurationError(
-                "TRADING_MODE=paper is not there yet, since the paper exchange cannot follow live prices: expected"
-                " replay, sandbox or live"
+                f"TRADING_MODE={self.config.mode} is not there yet, since {why[self.config.mode]}: expected replay or"
+                " sandbox"
             )
 
     @property
@@ -144,7 +143,7 @@ class TradingManager:
 
     def strategies(self) -> list[Strategy]:
         """The portfolio's enabled strategies, bound to their checked parameters."""
-        return [_bound(plan) for plan in self.portfolio.strategies if plan.enabled]
+        return bound_strategies(self.portfolio)
 
     def ingest_requests(
         self,
@@ -155,22 +154,14 @@ class TradingManager:
         until: datetime | None = None,
     ) -> list[IngestRequest]:
         """One request a timeframe of the portfolio, with as much history as its longest warm-up needs."""
-        strategies = self.strategies()
-        chosen = tuple(instruments or self.portfolio.instruments)
-        unknown = [symbol for symbol in chosen if symbol not in self.portfolio.instruments]
-        if unknown:
-            raise ConfigurationError(
-                f"unknown instrument {unknown[0]}: expected one of {', '.join(self.portfolio.instruments)}"
-                f" (instruments in {self.config.portfolio_path})"
-            )
-        requests = []
-        for timeframe in timeframes or sorted({s.plan.timeframe for s in strategies}):
-            candles = max((s.warmup for s in strategies if s.plan.timeframe == timeframe), default=1) + _SPARE_CANDLES
-            history = timedelta(seconds=timeframe_s(timeframe) * candles)
-            requests.append(
-                IngestRequest(instruments=chosen, timeframe=timeframe, history=history, since=since, until=until)
-            )
-        return requests
+        return ingest_requests(
+            self.portfolio,
+            timeframes,
+            instruments=instruments,
+            since=since,
+            until=until,
+            named_in=str(self.config.portfolio_path),
+        )
 
     @property
     def ingest(self) -> Ingest:
@@ -301,14 +292,3 @@ class TradingManager:
         """Give up the database's connection, where there is one."""
         if "ledger" in self.__dict__:
             self.ledger.close()
-
-
-def _bound(plan: StrategyPlan) -> Strategy:
-    """The plan's strategy with its parameters checked. Raises ConfigurationError that names what is wrong."""
-    registered = registry.get(plan.function)
-    parameters = registry.parameters(plan.function, plan.parameters)
-
-    def weights(panel: Panel) -> NDArray[np.float64]:
-        return registered.compute(panel, parameters)
-
-    return Strategy(plan=plan, warmup=registered.warmup(parameters), weights=weights)

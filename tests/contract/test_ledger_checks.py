@@ -10,7 +10,7 @@ from tests.desk import DiedHere
 from tests.examples import ACCOUNT, BTC, MINUTE, RUN, T0, event, fill, intent
 from trading.domain.ledger import fill_transaction
 from trading.domain.order import OrderState
-from trading.domain.planning import PlanLine
+from trading.domain.plan import PlanLine
 from trading.domain.risk import CheckedOrder, Verdict
 from trading.errors import InvariantViolation
 from trading.ports.ledger import Ledger

@@ -121,7 +121,7 @@ def test_all_orders_are_read_in_days_and_pages(venue: ScriptedVenue) -> None:
     last, next_day = _row(1_001, to_ms(since) + 1_001), _row(2_000, to_ms(NOW) - 1)
     venue.will(answer(page), answer([last]), answer([next_day]))
     exchange = CcxtExchange("binance", clock=ManualClock(NOW), base_url=venue.url, api_key=KEY, api_secret=SECRET)
-    found = exchange.orders("BTC/USDT", since=since, until=NOW)
+    found = exchange.order_history("BTC/USDT", since=since, until=NOW)
     assert [int(order.venue_order_id) for order in found] == [*range(1, 1_002), 2_000]
     first, second, third = (request.parameters for request in venue.arrived)
     assert {request.path for request in venue.arrived} == {"/api/v3/allOrders"}

@@ -11,7 +11,7 @@ from trading.domain.ids import client_order_id
 from trading.domain.market import Instrument, timeframe_s
 from trading.domain.money import BPS, EXACT, ONE, ZERO, floor_to_step, plain, quantise, round_to_step
 from trading.domain.order import Order, OrderIntent, OrderState, OrderType, Purpose, Side
-from trading.domain.portfolio import StrategyPlan
+from trading.domain.plan import Plan, PlanLine, SizingRules, StrategyBook
 from trading.domain.resting import Attempt, next_attempt
 
 #: One decision may be carried on, re-priced or replaced this often at most.
@@ -19,55 +19,6 @@ MAX_GENERATIONS: Final = 10
 #: A market buy is sized as if it cost this much more, so that its slippage and fee are covered.
 COST_SLACK: Final = 100 * BPS
 _FINAL_NO: Final = frozenset({OrderState.DENIED, OrderState.REJECTED})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SizingRules:
-    """What the portfolio file says about turning weights into orders."""
-
-    account: str
-    incarnation: int
-    quote: str
-    cash_buffer_bps: Decimal
-    order_type: OrderType
-    max_decision_age_s: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StrategyBook:
-    """One strategy's sub-account: free quote, base held by symbol, open orders, and orders that serve `decision`."""
-
-    plan: StrategyPlan
-    decision: Decision | None
-    free_quote: Decimal
-    held: Mapping[str, Decimal]
-    open_orders: Sequence[Order]
-    served: Sequence[Order]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlanLine:
-    """Why an instrument did or did not lead to an order: one line of `trading why`. Quantities in base."""
-
-    strategy: str
-    instrument: str
-    as_of: datetime | None
-    outcome: str
-    weight: Decimal = ZERO
-    target_quantity: Decimal = ZERO
-    held: Decimal = ZERO
-    on_its_way: Decimal = ZERO
-    delta: Decimal = ZERO
-    client_order_id: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """New intents, unsent ones that they replace, and a line for each instrument."""
-
-    intents: tuple[OrderIntent, ...]
-    superseded: tuple[Order, ...]
-    lines: tuple[PlanLine, ...]
 
 
 def strategy_equity(book: StrategyBook, prices: Mapping[str, Decimal]) -> Decimal:

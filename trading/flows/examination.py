@@ -33,9 +33,7 @@ _SECOND: Final = timedelta(seconds=1)
 class Candidate:
     """One venue under examination, and what was sent to it so far."""
 
-    def __init__(
-        self, venue: Venue, market: MarketData, clock: Clock, what: Examination, began_at: datetime
-    ) -> None:
+    def __init__(self, venue: Venue, market: MarketData, clock: Clock, what: Examination, began_at: datetime) -> None:
         self._venue = venue
         self._market = market
         self._clock = clock
@@ -184,7 +182,9 @@ class Candidate:
         placed, margin = self._resting, timedelta(minutes=1)
         since, until = placed.created_at - margin, placed.created_at + margin
         return self._told(
-            lambda: _named(self._venue.order_history(placed.instrument, since=since, until=until), placed.client_order_id)
+            lambda: _named(
+                self._venue.order_history(placed.instrument, since=since, until=until), placed.client_order_id
+            )
         )
 
     def _duplicate(self) -> str:

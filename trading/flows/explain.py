@@ -10,7 +10,7 @@ from trading.domain.decision import Decision
 from trading.domain.kill_switch import trading_state
 from trading.domain.money import plain, quantise
 from trading.domain.order import Order, OrderType
-from trading.domain.planning import PlanLine
+from trading.domain.plan import PlanLine
 from trading.domain.risk import CheckedOrder
 from trading.errors import ConfigurationError
 from trading.ports.ledger import Books, Ledger, RunRecord

@@ -12,7 +12,7 @@ from trading.domain.reconciliation import Discrepancy, DiscrepancyKind
 from trading.domain.restore import AUTHOR, Mark, forgotten_run, is_lost, lost_order, lost_rows
 from trading.domain.venue_order import VenueOrder
 from trading.flows.unexplained import fill_key
-from trading.flows.venue_look import Progress, VenueLook, days
+from trading.flows.venue_look import Progress, VenueLook, days, passing_by_what_is_gone
 from trading.logging.events import log_event
 from trading.ports.ledger import Account, Books, Ledger, RunRecord
 from trading.ports.market import Venue
@@ -87,12 +87,12 @@ def whole_order_history(
     venue: Venue, instruments: Iterable[str], *, since: datetime, until: datetime, tell: Progress
 ) -> list[VenueOrder]:
     """Every order that the venue tells of, by instrument and day, oldest first."""
-    return [
-        order
-        for symbol in instruments
-        for start, end in days(since, until + _AHEAD, tell, f"{symbol}: orders")
-        for order in venue.order_history(symbol, since=start, until=end)
-    ]
+    found: list[VenueOrder] = []
+    for symbol in instruments:
+        with passing_by_what_is_gone(symbol, set()):
+            for start, end in days(since, until + _AHEAD, tell, f"{symbol}: orders"):
+                found += venue.order_history(symbol, since=start, until=end)
+    return found
 
 
 def lost_orders(books: Books, orders: Iterable[VenueOrder]) -> list[VenueOrder]:

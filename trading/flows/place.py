@@ -15,7 +15,8 @@ from trading.domain.conformance import ConformanceRequired, Target
 from trading.domain.ids import Run
 from trading.domain.money import ZERO
 from trading.domain.order import Order, OrderState, OrderType, Side
-from trading.domain.planning import PlanLine, SizingRules, StrategyBook, plan_orders
+from trading.domain.plan import PlanLine, SizingRules, StrategyBook
+from trading.domain.planning import plan_orders
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.position import Position
 from trading.domain.venue_order import Step

@@ -93,7 +93,9 @@ class Reconcile:
         `step` names it in the run's record, where one run reconciles twice. `full` reads everything since the account
         was opened, and tells `progress` how far it has come.
         """
-        return recorded(self._ledger, self._clock, run, step, lambda: self._reconcile_or_halt(run, step, full, progress))
+        return recorded(
+            self._ledger, self._clock, run, step, lambda: self._reconcile_or_halt(run, step, full, progress)
+        )
 
     def _reconcile_or_halt(self, run: Run, step: str, full: bool, progress: Progress) -> ReconcileReport:
         try:

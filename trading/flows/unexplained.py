@@ -53,7 +53,9 @@ def forgotten_fills(
             first_seen_at=seen.until,
         )
         for fill in books.fills.since(account, min(since.values()))
-        if fill.instrument in since and since[fill.instrument] <= fill.filled_at < over and fill_key(fill) not in shown
+        if fill.instrument in since.keys() - seen.gone
+        and since[fill.instrument] <= fill.filled_at < over
+        and fill_key(fill) not in shown
     ]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,7 +32,7 @@ class VenueLook:
 
     `at` is from before it was settled what to ask, `until` from after the last answer: silence speaks of `at` at most,
     and what was seen may be as young as `until`, however long both then wait to be judged. `steady` is true where both
-    reads of the fills agree, so that balances may be compared.
+    reads of the fills agree, so that balances may be compared. `gone` are instruments that the venue lists no more.
     """
 
     at: datetime
@@ -41,6 +42,7 @@ class VenueLook:
     fills: Sequence[Fill]
     balances: Mapping[str, Balance]
     steady: bool
+    gone: frozenset[str] = frozenset()
 
     def shows_all_of(self, order: Order) -> bool:
         """Whether nothing of a sent order is in flight: it is known, and so are all its fills, `order` tells."""
@@ -63,11 +65,16 @@ def look(
     tell: Progress | None = None,
 ) -> VenueLook:
     """Orders, fills, balances, fills again. Fills are read from `since`, by instrument; `tell` hears of each day."""
-    orders = {o.client_order_id: _order(venue, o) for o in asked}
-    before = _fills(venue, clock, since, skew_s, tell)
+    gone: set[str] = set()
+    orders: dict[str, VenueOrder | None] = {}
+    for order in asked:
+        orders[order.client_order_id] = None  # of an instrument that is gone: looked for as long as any forgotten one
+        with passing_by_what_is_gone(order.intent.instrument, gone):
+            orders[order.client_order_id] = venue.order(order.intent.instrument, order.client_order_id)
+    before = _fills(venue, clock, since, skew_s=skew_s, tell=tell, gone=gone)
     balances = venue.balances()
     open_orders = venue.open_orders()
-    after = _fills(venue, clock, since, skew_s, tell)
+    after = _fills(venue, clock, since, skew_s=skew_s, tell=tell, gone=gone)
     return VenueLook(
         at=at,
         until=clock.now(),
@@ -76,6 +83,7 @@ def look(
         fills=after,
         balances=balances,
         steady=before == after,
+        gone=frozenset(gone),
     )
 
 
@@ -90,33 +98,24 @@ def days(since: datetime, until: datetime, tell: Progress, what: str) -> Iterato
 
 
 def _fills(
-    venue: Venue, clock: Clock, since: Mapping[str, datetime], skew_s: float, tell: Progress | None
+    venue: Venue, clock: Clock, since: Mapping[str, datetime], *, skew_s: float, tell: Progress | None, gone: set[str]
 ) -> list[Fill]:
     until = clock.now() + timedelta(seconds=skew_s + 1)
-    return [
-        fill
-        for symbol, first in since.items()
-        for start, end in (days(first, until, tell, f"{symbol}: fills") if tell else ((first, until),))
-        for fill in where_listed(symbol, lambda: venue.fills(symbol, since=start, until=end))
-    ]
+    found: list[Fill] = []
+    for symbol, first in since.items():
+        with passing_by_what_is_gone(symbol, gone):  # what it left is in the balances, which are compared
+            for start, end in days(first, until, tell, f"{symbol}: fills") if tell else ((first, until),):
+                found += venue.fills(symbol, since=start, until=end)
+    return found
 
 
-def where_listed(symbol: str, read: Callable[[], list[T]]) -> list[T]:
-    """What the venue tells of an instrument; nothing of one that is gone: what it left is in the balances."""
+@contextmanager
+def passing_by_what_is_gone(symbol: str, gone: set[str]) -> Iterator[None]:
+    """An instrument that the venue lists no more keeps no other from being looked at; it is added to `gone`."""
     try:
-        return read()
+        yield
     except DataError as error:
         if error.trouble is not Trouble.NOT_LISTED:
             raise
+        gone.add(symbol)
         log_event(logger, "instrument_not_listed", level=logging.WARNING, symbol=symbol, reason=str(error))
-        return []
-
-
-def _order(venue: Venue, order: Order) -> VenueOrder | None:
-    """An order of an instrument that is gone is known no more: it is looked for as long as any forgotten one."""
-    try:
-        return venue.order(order.intent.instrument, order.client_order_id)
-    except DataError as error:
-        if error.trouble is not Trouble.NOT_LISTED:
-            raise
-        return None

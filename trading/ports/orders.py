@@ -7,7 +7,7 @@ from typing import Protocol
 from trading.domain.ids import Run
 from trading.domain.ledger import Fill, LedgerTransaction
 from trading.domain.order import Order, OrderEvent, OrderIntent
-from trading.domain.planning import PlanLine
+from trading.domain.plan import PlanLine
 from trading.domain.position import Position
 from trading.domain.risk import CheckedOrder
 

@@ -15,15 +15,8 @@ from trading.domain.decision import DecisionStatus
 from trading.domain.ids import client_order_id
 from trading.domain.money import on_step
 from trading.domain.order import Order, OrderState, OrderType, Purpose, Side, apply_event
-from trading.domain.planning import (
-    COST_SLACK,
-    MAX_GENERATIONS,
-    Plan,
-    SizingRules,
-    StrategyBook,
-    actionable_until,
-    plan_orders,
-)
+from trading.domain.plan import Plan, SizingRules, StrategyBook
+from trading.domain.planning import COST_SLACK, MAX_GENERATIONS, actionable_until, plan_orders
 from trading.domain.portfolio import StrategyPlan
 
 AT = T0 + timedelta(seconds=2)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.examples import ACCOUNT, BTC, ORDER_PATHS, T0, decision, event, intent
 from trading.domain.money import BPS
 from trading.domain.order import Order, OrderState, OrderType, Side, apply_event
-from trading.domain.planning import COST_SLACK, MAX_GENERATIONS, Plan, SizingRules, StrategyBook, plan_orders
+from trading.domain.plan import Plan, SizingRules, StrategyBook
+from trading.domain.planning import COST_SLACK, MAX_GENERATIONS, plan_orders
 from trading.domain.portfolio import StrategyPlan
 from trading.domain.resting import Attempt, RestPolicy, WhenRested, next_attempt
 

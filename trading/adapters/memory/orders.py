@@ -11,7 +11,7 @@ from trading.adapters.memory.accounts import MemoryAccounts
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run, chain_hash
 from trading.domain.order import SENT_OPEN, Order, OrderEvent, OrderIntent, OrderState, apply_event, fold
-from trading.domain.planning import PlanLine
+from trading.domain.plan import PlanLine
 from trading.domain.risk import CheckedOrder, Verdict
 from trading.errors import InvariantViolation
 

@@ -20,7 +20,7 @@ from trading.domain.order import (
     Side,
     apply_event,
 )
-from trading.domain.planning import PlanLine
+from trading.domain.plan import PlanLine
 from trading.domain.risk import CheckedOrder, Verdict
 from trading.errors import InvariantViolation
 
