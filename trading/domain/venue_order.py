@@ -45,22 +45,18 @@ class Horizon:
 
     def answer_due_at(self, order: Order) -> datetime:
         """After this no process of ours can still be waiting for the answer."""
-        return _signed_at(order) + self._window(order) + timedelta(seconds=self.clock_skew_s + self.api_timeout_s)
+        return _window_ends_at(order) + timedelta(seconds=self.clock_skew_s + self.api_timeout_s)
 
     def ends_at(self, order: Order) -> datetime:
         """After this "not found" means that it never was: signed_at + recvWindow + skew + time-out + visibility lag."""
         return self.answer_due_at(order) + timedelta(seconds=self.visibility_lag_s)
 
-    @staticmethod
-    def _window(order: Order) -> timedelta:
-        return timedelta(milliseconds=order.recv_window_ms or 0)
 
-
-def _signed_at(order: Order) -> datetime:
-    """When it was signed; only orders that were sent have a horizon."""
-    if order.signed_at is None:
+def _window_ends_at(order: Order) -> datetime:
+    """Until when the venue may take it: signed_at + recvWindow. Only orders that were sent have a horizon."""
+    if order.signed_at is None or order.recv_window_ms is None:
         raise ValueError(f"order {order.client_order_id} in state {order.state} was never signed")
-    return order.signed_at
+    return order.signed_at + timedelta(milliseconds=order.recv_window_ms)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -75,7 +75,7 @@ def awaits_full_history(books: Books, account: Account) -> bool:
 def _from_when(symbol: str, sent: Sequence[Order], newest: datetime) -> datetime:
     """Before the newest known fill, and before the oldest open order: a fill that a short page left out is not lost."""
     signed = [order.signed_at for order in sent if order.intent.instrument == symbol and order.signed_at is not None]
-    return min(newest, *signed) - FILL_OVERLAP if signed else newest - FILL_OVERLAP
+    return min([newest, *signed]) - FILL_OVERLAP
 
 
 def totals(books: Books, account: str) -> dict[str, Decimal]:

@@ -149,8 +149,8 @@ class Sender:
             current = self._unsent(books, order)
             at = self._clock.now()
             checked = check_order(snapshot(books, current.intent, conditions, at=at))
-            if books.orders.record_check(checked, run) and checked.verdict is not Verdict.ALLOWED:
-                _log_refusal(current, checked)
+            if books.orders.record_check(checked, run) and checked.verdict is Verdict.DEFERRED:
+                _log_deferral(current, checked)
             if checked.verdict is Verdict.DENIED:
                 state = OrderState.EXPIRED if "expired" in checked.codes else OrderState.DENIED
                 append_step(books, current, Step(state=state, reason=_why(checked)), at=at, run=run)
@@ -191,13 +191,14 @@ def _refusal(checked: CheckedOrder) -> Outcome:
 def _why(checked: CheckedOrder) -> str:
     """The codes with their figures, in one line."""
     figures = ", ".join(f"{name}={value}" for name, value in sorted(checked.figures.items()))
-    return f"{'; '.join(checked.codes)} ({figures})" if figures else "; ".join(checked.codes)
+    return f"{'; '.join(checked.codes)} ({figures})"
 
 
-def _log_refusal(order: Order, checked: CheckedOrder) -> None:
+def _log_deferral(order: Order, checked: CheckedOrder) -> None:
+    """Log what keeps an order waiting; a denial is a step of its life, which logs itself."""
     log_event(
         logger,
-        f"order_{checked.verdict}",
+        "order_deferred",
         level=logging.WARNING,
         client_order_id=order.client_order_id,
         strategy=order.intent.strategy,
