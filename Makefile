@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run reset test check crash crash-airflow bench lock dev clean environment
+.PHONY: help run reset test check crash crash-airflow bench mutants lock dev clean environment
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
@@ -35,6 +35,9 @@ crash-airflow: dev ## hours of kills, pauses, zombies and clears on a real Airfl
 bench: dev ## figures against their bars; ONLY=name for one of them
 	@exec $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
+mutants: dev ## alter the order path line by line: do the tests notice?; ONLY=module for one of its files
+	@exec $(BIN)/python -m tests.mutation $(if $(ONLY),--only $(ONLY))
+
 lock: ## resolve the dependencies again, with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate pyproject.toml -o requirements.txt
@@ -48,5 +51,5 @@ environment:
 	@scripts/make-venv.sh "$(PYTHON)" run requirements.txt
 
 clean: ## delete the environment and every cache; the state in $TRADING_HOME stays
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.trading/*' -prune -exec rm -rf {} +
