@@ -143,7 +143,7 @@ def _scores(modules: Sequence[Module]) -> list[tuple[str, str, float]]:
 
 
 def _show(modules: Sequence[Module], reasons: Mapping[tuple[str, str], str]) -> None:
-    console = Console(file=sys.stdout)
+    console = Console(file=sys.stdout, soft_wrap=True)
     table = Table("part", "module", "mutants", "killed", "score")
     for m in modules:
         table.add_row(m.part, m.path, str(m.mutants), str(m.killed), f"{m.killed / m.mutants:.1%}")
