@@ -20,11 +20,11 @@ def books(*orders: Order, newest: dict[str, datetime], opened_at: datetime = OPE
         return rows if account == ACCOUNT else otherwise
 
     return SimpleNamespace(
-        accounts=SimpleNamespace(lock=lambda _account: SimpleNamespace(opened_at=opened_at)),
+        accounts=SimpleNamespace(lock=lambda _account: SimpleNamespace(opened_at=opened_at, restored_at=None)),
         instruments=SimpleNamespace(all=lambda: {BTC.symbol: BTC, ETH.symbol: ETH}),
         fills=SimpleNamespace(newest_at=lambda account: of(account, newest, {})),
         orders=SimpleNamespace(
-            open=lambda account: of(account, list(orders), []), submitted_since=lambda _account, _since: []
+            sent_open=lambda account: of(account, list(orders), []), submitted_since=lambda _account, _since: []
         ),
         entries=SimpleNamespace(balances=lambda _account: {}),
     )
