@@ -79,6 +79,7 @@ class Campaign:
         self.pipeline.finish("place_orders", run_id, HEAL_S)
         late = self.pipeline.sql(SENT_AFTER, paused_at)
         assert not late, f"signed after the pause at {paused_at}: {late}"
+        self.outage.until_healed()  # no override ends a halt while an outcome is unknown
         self.pipeline.rest.pause("kill_switch", False)
         for halt_id, _, _ in self.pipeline.sql(HALTS):
             signed = self.pipeline.cli(
