@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from threading import Thread
 from typing import Any, Final
 
+from trading.adapters.bounded_calls import BoundedCalls
 from trading.adapters.ccxt_errors import BANNED, Asked, Reply, VenueUnavailable, read_failure, refusal
 from trading.adapters.retries import stamina
 from trading.clock import Clock
@@ -48,6 +48,7 @@ class VenueWire:
         self._api_timeout_s = float(api_timeout_s)
         self._secrets_named = secrets_named
         self._most_weight = weight_per_minute * _READS_SHARE
+        self._calls = BoundedCalls("venue-requests")
         self._client: Any = None
         self._pause_until: datetime | None = None
         self._banned_until: datetime | None = None
@@ -135,10 +136,7 @@ class VenueWire:
                 errors.append(error)
 
         # `requests` bounds each read of the socket, not their sum: a byte a second would go on for ever.
-        thread = Thread(target=call, name="venue-request", daemon=True)
-        thread.start()
-        thread.join(timeout_s)
-        if thread.is_alive():
+        if not self._calls.run(call, timeout_s):
             self._client = None  # left to its thread, so that nothing of it can be taken for a later answer
             return Reply(failure=f"no complete answer within {timeout_s:g} s")
         if not client.session.sent:

@@ -1,0 +1,48 @@
+"""Calls with a deadline over all they do: made on a thread that is left to itself where one does not come back."""
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeAlias
+from weakref import finalize
+
+_Done: TypeAlias = SimpleQueue[None]
+_Jobs: TypeAlias = SimpleQueue[tuple[Callable[[], None], _Done] | None]
+
+
+class BoundedCalls:
+    """One call at a time, on one thread that stays: on a busy machine a new one starts later than a venue answers."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._jobs: _Jobs = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def run(self, call: Callable[[], None], timeout_s: float) -> bool:
+        """Whether `call`, which must not raise, came back in time; where it did not, the next gets another thread."""
+        if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
+            self._thread = self._start()
+        done: _Done = SimpleQueue()
+        self._jobs.put((call, done))
+        try:
+            done.get(timeout=timeout_s)
+        except Empty:
+            self._jobs.put(None)  # it ends when the call does
+            self._thread = None
+            return False
+        return True
+
+    def _start(self) -> Thread:
+        self._jobs = SimpleQueue()
+        finalize(self, self._jobs.put, None)
+        thread = Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True)
+        thread.start()
+        return thread
+
+
+def _work(jobs: _Jobs) -> None:
+    while (job := jobs.get()) is not None:
+        call, done = job
+        call()
+        done.put(None)
+        del job, call, done  # or what they hold would live until the next one
