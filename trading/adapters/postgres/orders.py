@@ -1,7 +1,7 @@
 """Intents, their events and the checks before them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ class PostgresOrders:
     def plan(self, intent: OrderIntent, run: Run) -> bool:
         """Store the intent and its Planned event. False where the id exists with the same facts."""
         self._lock(intent.account)
-        if not self._session.run("plan_order", {**asdict(intent), "run_id": run.run_id, "dag_id": run.dag_id}):
+        if not self._session.run("plan_order", {**_values(intent), "run_id": run.run_id, "dag_id": run.dag_id}):
             self._require_same(intent)
             return False
         planned = OrderEvent(
@@ -100,7 +100,7 @@ class PostgresOrders:
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""
         facts = {
-            **asdict(checked),
+            **_values(checked),
             "codes": list(checked.codes),
             "figures": Jsonb(dict(checked.figures)),
             "run_id": run.run_id,
@@ -121,7 +121,7 @@ class PostgresOrders:
         """Keep why each instrument did or did not lead to an order; those that are news, in their order."""
         news = []
         for line in lines:
-            facts = {**asdict(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
+            facts = {**_values(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
             row = self._session.one("record_plan_line", facts)
             if row is not None and row["is_news"]:
                 news.append(line)
@@ -146,9 +146,10 @@ class PostgresOrders:
     def _append(self, account: str, event: OrderEvent) -> Row:
         """Write the event as the next link of the account's chain; what the statement answers with."""
         length, previous = self._session.chains[account]
-        head = chain_hash(previous, event.facts)
+        stated = event.facts
+        head = chain_hash(previous, stated)
         facts: dict[str, Any] = {
-            **asdict(event),
+            **stated,
             "detail": Jsonb(dict(event.detail)),
             "account": account,
             "code_version": self._session.code_version,
@@ -170,6 +171,11 @@ class PostgresOrders:
         stored = None if known is None else known.intent
         if stored != replace(intent, **_times(stored or intent)):
             raise InvariantViolation(f"intent {intent.client_order_id}: stored as {stored}, got {intent}")
+
+
+def _values(record: CheckedOrder | OrderIntent | PlanLine) -> dict[str, Any]:
+    """Its fields as they are; `asdict` would copy each of them, at the cost of a round trip."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _times(intent: OrderIntent) -> dict[str, Any]:
