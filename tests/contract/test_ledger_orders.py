@@ -193,9 +193,9 @@ def test_late_evidence_opens_an_order_again_in_its_old_place(opened: Ledger) -> 
 def test_what_was_read_ahead_is_not_believed_after_a_write(opened: Ledger) -> None:
     """Reading ahead saves round trips and changes no answer: what this transaction wrote since is seen."""
     with opened.transaction() as books:
-        books.read_ahead(ACCOUNT, signed_since=T0)
+        books.read_ahead(ACCOUNT, intent().client_order_id, signed_since=T0)
         assert (books.orders.sent_open(ACCOUNT), books.orders.signed_since(ACCOUNT, T0)) == ([], 0)
-        books.read_ahead(ACCOUNT, signed_since=T0)
+        books.read_ahead(ACCOUNT, intent().client_order_id, signed_since=T0)
         brought_to(books, S.ACCEPTED, intent())
         assert [order.state for order in books.orders.sent_open(ACCOUNT)] == [S.ACCEPTED]
         assert books.orders.signed_since(ACCOUNT, T0) == 1

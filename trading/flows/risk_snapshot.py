@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.kill_switch import Halt, TradingState, trading_state
@@ -26,11 +26,11 @@ class Conditions:
     paused_by: str = ""  # in words, for whoever asks why nothing was sent
 
 
-def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: datetime) -> RiskSnapshot:
-    """The account as it stands in this transaction, seen from one order."""
+def snapshot(
+    books: Books, intent: OrderIntent, conditions: Conditions, *, at: datetime, last_minute: datetime
+) -> RiskSnapshot:
+    """The account as it stands in this transaction, seen from one order; its rate counts from `last_minute` on."""
     account, view = conditions.account, conditions.view
-    last_minute = at - timedelta(minutes=1)
-    books.read_ahead(account, signed_since=last_minute)
     others = tuple(books.orders.sent_open(account))
     positions = books.fills.positions(account)
     balances = books.entries.balances(account)

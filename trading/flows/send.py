@@ -6,6 +6,7 @@ tx1 wrote down; tx2 records the answer. Whatever dies in between is found by rec
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 #: Asks Airflow whether the DAG `kill_switch` is paused. Raising means unreadable.
 IsPaused = Callable[[], bool]
 
-
+_MINUTE: Final = timedelta(minutes=1)
 _PAUSED: Final = "Airflow says that the DAG kill_switch is paused"
 _BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
 
@@ -141,6 +142,8 @@ class Sender:
     ) -> tuple[OrderRequest | None, CheckedOrder]:
         """tx1: epoch, freshness, kill switch and risk; then the signed wish is made durable. None: not to be sent."""
         with self._ledger.transaction() as books:
+            last_minute = self._clock.now() - _MINUTE
+            books.read_ahead(self._account, order.client_order_id, signed_since=last_minute)
             account = books.accounts.lock(self._account)
             if account.epoch != epoch:
                 raise TradingHalted(
@@ -148,7 +151,7 @@ class Sender:
                 )
             current = self._unsent(books, order)
             at = self._clock.now()
-            checked = check_order(snapshot(books, current.intent, conditions, at=at))
+            checked = check_order(snapshot(books, current.intent, conditions, at=at, last_minute=last_minute))
             if books.orders.record_check(checked, run) and checked.verdict is Verdict.DEFERRED:
                 _log_deferral(current, checked)
             if checked.verdict is Verdict.DENIED:

@@ -185,8 +185,11 @@ class Books(Protocol):
     @property
     def runs(self) -> RunStore: ...  # noqa: D102
 
-    def read_ahead(self, account: str, *, signed_since: datetime) -> None:
-        """Ask for all that a risk snapshot reads at once, where that saves round trips; it changes no answer."""
+    def read_ahead(self, account: str, client_order_id: str, *, signed_since: datetime) -> None:
+        """Lock the account and ask for all that its sender reads of it and of one order, where that saves round trips.
+
+        It changes no answer: whoever needs the lock asks for it all the same.
+        """
         ...
 
     def now(self) -> datetime:

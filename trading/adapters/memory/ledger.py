@@ -38,7 +38,7 @@ class MemoryBooks:
         self.conformances = MemoryConformances(journal)
         self.runs = MemoryRuns(journal)
 
-    def read_ahead(self, account: str, *, signed_since: datetime) -> None:
+    def read_ahead(self, account: str, client_order_id: str, *, signed_since: datetime) -> None:
         """Nothing is far away here."""
 
     def now(self) -> datetime:

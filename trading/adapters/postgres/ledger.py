@@ -45,11 +45,13 @@ class PostgresBooks:
         self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)
 
-    def read_ahead(self, account: str, *, signed_since: datetime) -> None:
-        """Ask for all that a risk snapshot reads, in one round trip."""
+    def read_ahead(self, account: str, client_order_id: str, *, signed_since: datetime) -> None:
+        """Lock the account and ask for all that its sender reads, in one round trip; each reads behind the lock."""
         of_account = {"account": account}
         self._session.ahead(
             [
+                ("lock_account", of_account),
+                ("get_order", {"client_order_id": client_order_id}),
                 ("sent_orders", of_account),
                 ("position_folds", of_account),
                 ("balances", of_account),
@@ -122,11 +124,9 @@ class PostgresLedger:
     @contextmanager
     def _fenced(self, account: str, holders: Counter[str], query: str) -> Iterator[None]:
         key = {"key": _fence_key(account)}
-        # The transaction bounds the wait; the fence itself is the connection's. Both statements are one round trip.
-        expected = "a fence to be taken before the transaction, got one inside"
-        with self._session(expected) as session, session.connection.pipeline():
-            session.run("bound_fence_wait", {"timeout": f"{self._fence_wait_s * 1000:.0f}ms"})
-            session.run(query, key)
+        # The bound on the wait ends with the transaction; the fence itself is the connection's.
+        with self._session("a fence to be taken before the transaction, got one inside") as session:
+            session.run(query, {**key, "timeout": f"{self._fence_wait_s * 1000:.0f}ms"})
         holders[account] += 1
         try:
             yield

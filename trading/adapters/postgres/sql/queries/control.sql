@@ -125,21 +125,19 @@ ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
 ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_deleted;
 
 -- fence_shared --
--- A sender enters: shared, held by the session until it is given back.
-SELECT pg_advisory_lock_shared(%(key)s);
+-- A sender enters: shared, held by the session until it is given back; the wait is bounded before it begins.
+SELECT pg_advisory_lock_shared(%(key)s)
+  FROM set_config('lock_timeout', %(timeout)s, true);
 
 -- leave_fence_shared --
 -- The sender leaves.
 SELECT pg_advisory_unlock_shared(%(key)s);
 
 -- fence_exclusive --
--- Whoever halts waits for the senders inside, and lets nobody in.
-SELECT pg_advisory_lock(%(key)s);
+-- Whoever halts waits for the senders inside, and lets nobody in; the wait is bounded likewise.
+SELECT pg_advisory_lock(%(key)s)
+  FROM set_config('lock_timeout', %(timeout)s, true);
 
 -- leave_fence_exclusive --
 -- And gives the fence back.
 SELECT pg_advisory_unlock(%(key)s);
-
--- bound_fence_wait --
--- How long to wait for a fence, in this transaction.
-SELECT set_config('lock_timeout', %(timeout)s, true);
