@@ -7,7 +7,7 @@ from typing import TypeAlias
 from weakref import finalize
 
 _Done: TypeAlias = SimpleQueue[None]
-_Jobs: TypeAlias = SimpleQueue[tuple[Callable[[], None], _Done] | None]
+_Waiting: TypeAlias = SimpleQueue[tuple[Callable[[], None], _Done] | None]
 
 
 class BoundedCalls:
@@ -15,7 +15,7 @@ class BoundedCalls:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._jobs: _Jobs = SimpleQueue()
+        self._waiting: _Waiting = SimpleQueue()
         self._thread: Thread | None = None
 
     def run(self, call: Callable[[], None], timeout_s: float) -> bool:
@@ -23,26 +23,26 @@ class BoundedCalls:
         if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
             self._thread = self._start()
         done: _Done = SimpleQueue()
-        self._jobs.put((call, done))
+        self._waiting.put((call, done))
         try:
             done.get(timeout=timeout_s)
         except Empty:
-            self._jobs.put(None)  # it ends when the call does
+            self._waiting.put(None)  # it ends when the call does
             self._thread = None
             return False
         return True
 
     def _start(self) -> Thread:
-        self._jobs = SimpleQueue()
-        finalize(self, self._jobs.put, None)
-        thread = Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True)
+        self._waiting = SimpleQueue()
+        finalize(self, self._waiting.put, None)
+        thread = Thread(target=_work, args=(self._waiting,), name=self._name, daemon=True)
         thread.start()
         return thread
 
 
-def _work(jobs: _Jobs) -> None:
-    while (job := jobs.get()) is not None:
-        call, done = job
+def _work(waiting: _Waiting) -> None:
+    while (taken := waiting.get()) is not None:
+        call, done = taken
         call()
         done.put(None)
-        del job, call, done  # or what they hold would live until the next one
+        del taken, call, done  # or what they hold would live until the next one
