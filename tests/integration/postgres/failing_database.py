@@ -43,11 +43,16 @@ class Relay:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._door))
         self._listener.listen()
-        threading.Thread(target=self._welcome, args=(self._listener,), daemon=True).start()
+        self._doorman = threading.Thread(target=self._welcome, args=(self._listener,), daemon=True)
+        self._doorman.start()
 
     def close(self) -> None:
         """Let nobody in, and cut off who is there: as a server that is down."""
         self._door.unlink(missing_ok=True)
+        with _ended():
+            self._listener.shutdown(socket.SHUT_RDWR)
+        # Or it might go on to accept from a descriptor of that number, which by then is the next relay's.
+        self._doorman.join()
         self._listener.close()
         self.cut()
 
