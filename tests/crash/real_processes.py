@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import numpy as np
 import psycopg
@@ -188,9 +189,9 @@ def create_database(server: str, template: str, name: str) -> str:
     return with_database(server, name)
 
 
-def tell_the_database_the_time(clock: SharedClock) -> None:
-    """From here on, and in every child, the database's clock is the shared one."""
-    PostgresBooks.now = lambda _: clock.now()  # type: ignore[method-assign]
+def database_on(clock: SharedClock) -> Any:
+    """A patch: from its start to its stop, in every child of that time too, the database has the shared clock."""
+    return patch.object(PostgresBooks, "now", lambda _: clock.now())
 
 
 def started_at() -> datetime:

@@ -27,10 +27,10 @@ from tests.crash.real_processes import (
     RealDesk,
     SharedClock,
     create_database,
+    database_on,
     ended,
     forked,
     started_at,
-    tell_the_database_the_time,
 )
 from tests.e2e.two_books import differences
 from trading.errors import TradingError
@@ -63,7 +63,8 @@ class Batch:
         self.seed = seed
         self.url = database_url
         self.exchange = ExchangeProcess(folder, self.clock)
-        tell_the_database_the_time(self.clock)
+        self._database_clock = database_on(self.clock)
+        self._database_clock.start()
         ended(forked(lambda: self._desk().open()))
 
     def run_until(self, point: KillPoint) -> None:
@@ -96,8 +97,9 @@ class Batch:
         return broken
 
     def close(self) -> None:
-        """End the exchange."""
+        """End the exchange, and give the database its own clock back."""
         self.exchange.stop()
+        self._database_clock.stop()
 
     def _desk(self) -> RealDesk:
         logging.disable(logging.CRITICAL)
