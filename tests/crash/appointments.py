@@ -33,7 +33,7 @@ class SimulatedClock(ManualClock):
 class WorkerClock:
     """The clock of whichever machine runs now: true time and that machine's error."""
 
-    def __init__(self, true: SimulatedClock, error: Callable[[], timedelta]) -> None:
+    def __init__(self, true: ManualClock, error: Callable[[], timedelta]) -> None:
         self._true = true
         self._error = error
 

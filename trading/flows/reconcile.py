@@ -1,7 +1,7 @@
 """Reconcile: what the venue says of our orders, fills and balances, into the ledger. The normal path of recovery."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from trading.clock import Clock
@@ -123,6 +123,8 @@ class Reconcile:
         )
         with self._ledger.transaction() as books:
             books.accounts.lock(self._account)
+            # A machine whose clock was set behind must not make what it has just seen look old.
+            seen = replace(seen, until=max(seen.until, books.now()))
             moved = totals(books, self._account) != ours.totals
             self._open_balance(books, seen, run)
             fills, found = self._post_fills(books, seen, ours, run)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tests.crash.appointments import WorkerClock
 from tests.desk import HORIZON, RECV_WINDOW_MS, Behind, Desk, DiedHere, constant
 from tests.examples import ACCOUNT, BTC
 from trading.domain.ledger import Fill
@@ -228,6 +230,20 @@ def test_a_finding_is_no_older_than_the_look_that_saw_it() -> None:
     desk.venue = Behind(desk.memory_venue, balances=lambda: balances() | {"ETH": balances()["USDT"]})
     desk.reconcile()
     assert discrepancies(desk) == {("balance", "ETH"): False}
+
+
+def test_a_clock_that_is_set_behind_does_not_age_a_difference() -> None:
+    """The machine that saw it first thinks that it is five minutes ago: a second later it is a second old."""
+    desk = Desk().open()
+    balances = desk.memory_venue.balances
+    desk.venue = Behind(desk.memory_venue, balances=lambda: balances() | {"ETH": balances()["USDT"]})
+    desk.worker_clock = WorkerClock(desk.clock, lambda: timedelta(minutes=-5))
+    desk.reconcile()
+    desk.worker_clock = desk.clock
+    desk.clock.advance(1)
+    desk.reconcile()
+    assert discrepancies(desk) == {("balance", "ETH"): False}
+    assert desk.halts() == ()
 
 
 def test_an_external_order_and_its_fill_are_found_and_halt_after_the_lag() -> None:
