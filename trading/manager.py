@@ -240,8 +240,8 @@ class TradingManager:
     @property
     def lease(self) -> RenewLease:
         """The dead man's switch."""
-        skew_ms = self.portfolio.limits.max_clock_skew_ms
-        return RenewLease(self.ledger, self.market, self.clock, account=self.config.account, max_clock_skew_ms=skew_ms)
+        account, portfolio = self.config.account, self.portfolio
+        return RenewLease(self.ledger, self.market, self.clock, account=account, portfolio=portfolio)
 
     @property
     def open_account(self) -> OpenAccount:

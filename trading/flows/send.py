@@ -12,15 +12,18 @@ from typing import Final
 from trading.clock import Clock
 from trading.domain.ids import Run
 from trading.domain.kill_switch import LatchState
+from trading.domain.limits import Limits
 from trading.domain.order import Order, OrderRequest, OrderState, request_for
 from trading.domain.portfolio import Portfolio
-from trading.domain.risk import CheckedOrder, Verdict, check_order
+from trading.domain.risk import CheckedOrder, check_order
+from trading.domain.snapshot import Verdict
 from trading.domain.venue_order import Step, VenueOrder
 from trading.errors import DatabaseUnavailable, InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
 from trading.flows.market_view import MarketView
 from trading.flows.order_steps import append_step
 from trading.flows.refused_key import halt_on_refused_key
 from trading.flows.risk_snapshot import Conditions, snapshot
+from trading.flows.strategy_switch import disable_strategy
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import Venue
@@ -90,8 +93,10 @@ class Sender:
         self._portfolio = portfolio
         self._recv_window_ms = recv_window_ms
 
-    def send(self, order: Order, view: MarketView, run: Run, *, epoch: int, pause: PauseFlag) -> tuple[Outcome, str]:
-        """Send one intent; what became of it, and why."""
+    def send(
+        self, order: Order, view: MarketView, run: Run, *, limits: Limits, epoch: int, pause: PauseFlag
+    ) -> tuple[Outcome, str]:
+        """Send one intent within `limits`, those in force since the epoch began; what became of it, and why."""
         # Held from before the flag is read until the answer is in, so that a halt can wait for those past the flag.
         with self._ledger.sending(self._account):
             latched = self._latched()
@@ -102,6 +107,7 @@ class Sender:
             conditions = Conditions(
                 account=self._account,
                 portfolio=self._portfolio,
+                limits=limits,
                 view=view,
                 paused=pause.paused or blind,
                 paused_by=_PAUSED if pause.paused else _BLIND,
@@ -154,6 +160,8 @@ class Sender:
             if checked.verdict is Verdict.DENIED:
                 state = OrderState.EXPIRED if "expired" in checked.codes else OrderState.DENIED
                 append_step(books, current, Step(state=state, reason=_why(checked)), at=at, run=run)
+                if "repeated_order" in checked.codes:
+                    disable_strategy(books, current.intent, _why(checked), at=at, run=run)
             if checked.verdict is not Verdict.ALLOWED:
                 return None, checked
             request = request_for(current.intent, at, self._recv_window_ms)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from trading.config.portfolio import _Limits, load_portfolio
+from trading.config.portfolio import load_portfolio
+from trading.config.portfolio_tables import LimitsTable
+from trading.domain.limits import Limits
 from trading.domain.portfolio import Parameters
 from trading.domain.resting import RestPolicy, WhenRested
-from trading.domain.risk import Limits
 from trading.errors import ConfigurationError
 
 SHIPPED = Path(__file__).parents[3] / "portfolio.toml"
@@ -75,7 +76,7 @@ def test_what_the_shipped_file_says_of_rested_orders_is_what_holds_without_it(tm
 
 
 def test_the_table_of_limits_has_the_fields_of_the_domain_s() -> None:
-    assert list(_Limits.model_fields) == [field.name for field in dataclasses.fields(Limits)]
+    assert list(LimitsTable.model_fields) == [field.name for field in dataclasses.fields(Limits)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import RECV_WINDOW_MS, Behind, Desk, constant, with_limits
+from tests.desk import LIMITS, RECV_WINDOW_MS, Behind, Desk, constant
 from tests.examples import ACCOUNT, BTC, intent
 from trading.domain.order import Order, OrderRequest, OrderState
 from trading.domain.venue_order import VenueOrder
@@ -41,7 +41,9 @@ def send(desk: Desk, order: Order | None = None, *, paused: bool | None = False)
     )
     epoch = desk.read(lambda books: books.accounts.get(ACCOUNT).epoch)
     view = view_market(desk.ledger, desk.market, desk.clock, desk.portfolio)
-    return sender.send(order or desk.orders()[0], view, desk.run_of("send"), epoch=epoch, pause=flag(paused))
+    return sender.send(
+        order or desk.orders()[0], view, desk.run_of("send"), limits=LIMITS, epoch=epoch, pause=flag(paused)
+    )
 
 
 def raising(error: Exception) -> Callable[[OrderRequest], VenueOrder]:
@@ -160,7 +162,7 @@ def test_a_halted_order_says_who_said_so(paused: bool | None, because: str) -> N
 def test_a_denial_names_every_code_and_every_figure_in_one_line() -> None:
     """The same line is returned and recorded as the step's reason."""
     desk = waiting()
-    desk.portfolio = with_limits(desk.portfolio, max_order_quantity=Decimal(1))
+    desk.limit(max_order_quantity=Decimal(1))
     outcome, why = send(desk, paused=True)
     assert outcome is Outcome.DENIED
     assert why == (
