@@ -1,13 +1,15 @@
 """Which limits bind: those that somebody applied. A file that was changed since, or is invalid, waits for a person."""
 
 import logging
+from collections.abc import Callable
 
 from trading.domain.ids import Run
 from trading.domain.kill_switch import ControlEvent, ControlKind
 from trading.domain.limits import AppliedLimits, LimitChange, Limits, limit_changes
 from trading.domain.portfolio import Portfolio
+from trading.errors import ConfigurationError, DatabaseError
 from trading.logging.events import log_event
-from trading.ports.ledger import Books
+from trading.ports.ledger import Books, Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,16 @@ def limits_in_force(books: Books, account: str, portfolio: Portfolio, *, run: Ru
     if problem:
         log_event(logger, "limits_unapplied", level=logging.WARNING, account=account, reason=problem)
     return applied.limits
+
+
+def recorded_limits(ledger: Callable[[], Ledger], account: str) -> Limits | None:
+    """The limits in force, for whoever cannot read the file's; None where no database can tell them."""
+    try:
+        with ledger().transaction() as books:
+            applied = books.risk.limits(account)
+    except (ConfigurationError, DatabaseError):
+        return None  # the complaint about the file comes first
+    return applied.limits if applied else None
 
 
 def unapplied(applied: AppliedLimits, portfolio: Portfolio) -> str:

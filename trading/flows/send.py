@@ -35,7 +35,8 @@ IsPaused = Callable[[], bool]
 
 
 _PAUSED: Final = "Airflow says that the DAG kill_switch is paused"
-_BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
+#: Why the command line may not send.
+BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
 
 
 class Outcome(StrEnum):
@@ -110,7 +111,7 @@ class Sender:
                 limits=limits,
                 view=view,
                 paused=pause.paused or blind,
-                paused_by=_PAUSED if pause.paused else _BLIND,
+                paused_by=_PAUSED if pause.paused else BLIND,
             )
             request, checked = self._authorise(order, conditions, run, epoch=epoch)
             if request is None:

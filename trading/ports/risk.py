@@ -40,6 +40,10 @@ class RiskStore(Protocol):
         """A cancel is about to be asked for: it counts as a message."""
         ...
 
+    def cancels_since(self, account: str, since: datetime) -> int:
+        """How many cancels were asked for at or after `since`."""
+        ...
+
     def marks(self, account: str) -> dict[str, EquityMark]:
         """Each scope's newest mark, of whatever day."""
         ...

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import LIMITS, RECV_WINDOW_MS, Behind, Desk, constant
+from tests.desk import LIMITS, RECV_WINDOW_MS, Behind, Desk, constant, with_limits
 from tests.examples import ACCOUNT, BTC, intent
 from trading.domain.order import Order, OrderRequest, OrderState
 from trading.domain.venue_order import VenueOrder
@@ -162,13 +162,14 @@ def test_a_halted_order_says_who_said_so(paused: bool | None, because: str) -> N
 def test_a_denial_names_every_code_and_every_figure_in_one_line() -> None:
     """The same line is returned and recorded as the step's reason."""
     desk = waiting()
-    desk.limit(max_order_quantity=Decimal(1))
+    desk.portfolio = with_limits(desk.portfolio, max_order_quantity=Decimal(1))
     outcome, why = send(desk, paused=True)
     assert outcome is Outcome.DENIED
     assert why == (
         "kill_switch; max_order_quantity (kill_switch.answer=no, "
         "kill_switch.because=Airflow says that the DAG kill_switch is paused, kill_switch.purpose=entry, "
-        "kill_switch.state=halt, max_order_quantity.limit=1, max_order_quantity.quantity=250)"
+        "kill_switch.state=halt, max_order_quantity.limit=1, max_order_quantity.of=account, "
+        "max_order_quantity.quantity=250)"
     )
     (order,) = desk.orders()
     assert (str(order.state), order.reason) == ("denied", why)

@@ -66,7 +66,7 @@ class MemoryRisk:
             orders=len(recent),
             of_strategy=sum(intent.strategy == question.strategy for intent in recent),
             of_instrument=sum(intent.instrument == question.instrument for intent in recent),
-            cancels=sum(at >= since for at in self._cancels.get(question.account, ())),
+            cancels=self.cancels_since(question.account, since),
             alike=len(alike),
         )
 
@@ -75,6 +75,10 @@ class MemoryRisk:
         if self._orders.get(client_order_id) is None:
             raise InvariantViolation(f"cancel of {client_order_id}: expected a planned order, there is none")
         self._journal.append(self._cancels[account], at)
+
+    def cancels_since(self, account: str, since: datetime) -> int:
+        """How many cancels were asked for at or after `since`."""
+        return sum(at >= since for at in self._cancels.get(account, ()))
 
     def marks(self, account: str) -> dict[str, EquityMark]:
         """Each scope's newest mark."""

@@ -59,6 +59,11 @@ class PostgresRisk:
         facts = {"account": account, "client_order_id": client_order_id, "at": at}
         self._session.run("note_cancel", {**facts, "run_id": run.run_id, "dag_id": run.dag_id})
 
+    def cancels_since(self, account: str, since: datetime) -> int:
+        """How many cancels were asked for at or after `since`."""
+        row = self._session.one("cancels_since", {"account": account, "since": since})
+        return int(row["cancels"]) if row else 0
+
     def marks(self, account: str) -> dict[str, EquityMark]:
         """Each scope's newest mark, of whatever day."""
         rows = self._session.all("newest_marks", {"account": account})

@@ -77,6 +77,13 @@ SELECT count(*) FILTER (WHERE signed.at >= %(since)s) AS orders,
 INSERT INTO trading.cancel_request (account, client_order_id, at, run_id, dag_id)
 VALUES (%(account)s, %(client_order_id)s, %(at)s, %(run_id)s, %(dag_id)s);
 
+-- cancels_since --
+-- How many cancels were asked for since an instant.
+SELECT count(*) AS cancels
+  FROM trading.cancel_request
+ WHERE account = %(account)s
+   AND at >= %(since)s;
+
 -- newest_marks --
 -- Each scope's newest mark.
 SELECT DISTINCT ON (scope) scope, day, at, equity, index, day_index, high_index, position
