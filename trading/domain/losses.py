@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from typing import Final
 
 from trading.domain.money import EXACT, ONE, ZERO, quantise
 
 #: Who engages a halt for a loss, in the audit log.
 AUTHOR: Final = "limits"
-#: Decimals of an index: what a mark rounds away is far below a cent in a lifetime of marks.
-_PLACES: Final = 18
+#: Significant digits of an index: what a mark rounds away is far below a cent in a lifetime of marks.
+_DIGITS: Final = Context(prec=28)
 _BPS: Final = Decimal(10_000)
 
 
@@ -34,7 +34,7 @@ class EquityMark:
 
     @property
     def daily_loss_bps(self) -> Decimal:
-        """Lost since the day began (UTC), in 1/100 % of the equity then; negative for a gain."""
+        """Lost since the day began (UTC), in 1/100 % of the equity then."""
         return _lost_bps(self.day_index, self.index)
 
     @property
@@ -44,8 +44,9 @@ class EquityMark:
 
 
 def _lost_bps(before: Decimal, now: Decimal) -> Decimal:
+    """Nothing for a gain."""
     with localcontext(EXACT):
-        return quantise((1 - now / before) * _BPS, 4) if before > 0 else ZERO
+        return quantise((1 - now / before) * _BPS, 4) if now < before else ZERO
 
 
 def first_mark(scope: str, *, equity: Decimal, at: datetime, position: int) -> EquityMark:
@@ -71,9 +72,9 @@ def next_mark(before: EquityMark, *, equity: Decimal, flow: Decimal, at: datetim
     """
     if at < before.at:
         return before
-    with localcontext(EXACT):
+    with localcontext(_DIGITS):
         employed, kept = before.equity + max(flow, ZERO), max(equity - min(flow, ZERO), ZERO)
-        index = quantise(before.index * kept / employed, _PLACES) if employed > 0 else before.index
+        index = before.index * kept / employed if employed > 0 else before.index
     return replace(
         before,
         day=at.date(),
