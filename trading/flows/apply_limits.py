@@ -59,9 +59,7 @@ class ApplyLimits:
     def _apply(self, run: Run, person: str, reason: str, expected: str) -> ApplyReport:
         self._require_valid()
         if not person.strip() or not reason.strip():
-            raise ConfigurationError(
-                "limits are applied in a person's name, with a reason: expected both, one is empty"
-            )
+            raise ConfigurationError("applying limits names a person and a reason: expected both, one is empty")
         if expected != self._portfolio.content_hash:
             raise ConfigurationError(
                 f"the portfolio file is another one than was shown: expected the hash {expected}, it is"
@@ -76,6 +74,4 @@ class ApplyLimits:
 
     def _require_valid(self) -> None:
         if self._portfolio.limits_problem:
-            raise ConfigurationError(
-                f"nothing is applied, the old limits stay in force: {self._portfolio.limits_problem}"
-            )
+            raise ConfigurationError(f"the old limits stay in force: {self._portfolio.limits_problem}")

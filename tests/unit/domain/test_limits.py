@@ -73,8 +73,8 @@ def test_each_scoped_limit_is_one_of_the_account_s_with_the_same_bounds() -> Non
     names = {one.name for one in fields(ScopedLimits)}
     assert set(StrategyLimitsTable.model_fields) == names - INSTRUMENT_ONLY
     assert set(InstrumentLimitsTable.model_fields) == names - STRATEGY_ONLY
-    for name in names:
-        whole = LimitsTable.model_fields[name]
-        for table in (StrategyLimitsTable, InstrumentLimitsTable):
-            if name in table.model_fields:
-                assert str(whole.annotation).split(" | ")[0] in str(table.model_fields[name].annotation)
+    for table in (StrategyLimitsTable, InstrumentLimitsTable):
+        for name, own in table.model_fields.items():
+            whole = LimitsTable.model_fields[name]
+            bounds = whole.metadata or [whole.annotation]
+            assert all(str(bound) in str(own.annotation) for bound in bounds), name

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import LIMITS, RECV_WINDOW_MS, Behind, Desk, constant, with_limits
+from tests.desk import RECV_WINDOW_MS, Behind, Desk, constant, with_limits
 from tests.examples import ACCOUNT, BTC, intent
 from trading.domain.order import Order, OrderRequest, OrderState
 from trading.domain.venue_order import VenueOrder
@@ -42,7 +42,12 @@ def send(desk: Desk, order: Order | None = None, *, paused: bool | None = False)
     epoch = desk.read(lambda books: books.accounts.get(ACCOUNT).epoch)
     view = view_market(desk.ledger, desk.market, desk.clock, desk.portfolio)
     return sender.send(
-        order or desk.orders()[0], view, desk.run_of("send"), limits=LIMITS, epoch=epoch, pause=flag(paused)
+        order or desk.orders()[0],
+        view,
+        desk.run_of("send"),
+        limits=desk.portfolio.limits,
+        epoch=epoch,
+        pause=flag(paused),
     )
 
 
