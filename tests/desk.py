@@ -18,13 +18,14 @@ from trading.adapters.memory.venue import MemoryVenue, Post
 from trading.adapters.memory.witness import MemoryWitness
 from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
+from trading.domain.limits import Limits
 from trading.domain.market import CandleSeries, Panel, to_ms
 from trading.domain.money import ZERO
 from trading.domain.order import Order
 from trading.domain.override import Override, sign_override
 from trading.domain.portfolio import Portfolio, StrategyPlan
-from trading.domain.risk import Limits
 from trading.domain.venue_order import Horizon
+from trading.flows.apply_limits import ApplyLimits
 from trading.flows.evaluate import Evaluate, EvaluateReport, Strategy
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestReport, IngestRequest
@@ -210,9 +211,17 @@ class Desk:
         return flow.run(self.run_of("reconcile"), full=full)
 
     def lease(self) -> None:
-        RenewLease(self.ledger, self.market, self.worker_clock, account=ACCOUNT, max_clock_skew_ms=1_000).run(
+        RenewLease(self.ledger, self.market, self.worker_clock, account=ACCOUNT, portfolio=self.portfolio).run(
             self.run_of("lease")
         )
+
+    def limit(self, **changes: Any) -> None:
+        """Change the portfolio file's limits, and apply it."""
+        self.portfolio = with_limits(self.portfolio, **changes)
+        self.apply_limits().run(self.run_of("apply_limits"), person="ada", reason="a test says so", expected="")
+
+    def apply_limits(self) -> ApplyLimits:
+        return ApplyLimits(self.ledger, self.worker_clock, account=ACCOUNT, portfolio=self.portfolio)
 
     def halt(self, reason: str = "a test says so") -> int:
         flow = Halt(self.ledger, self.worker_clock, account=ACCOUNT)

@@ -11,6 +11,7 @@ from trading.domain.ledger import Fill
 from trading.domain.market import CandleSeries, Instrument
 from trading.domain.order import Order, OrderEvent, OrderIntent, OrderState, OrderType, Purpose, Side
 from trading.domain.override import Override
+from trading.domain.traffic import TrafficQuestion
 
 T0 = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -149,6 +150,20 @@ def override(**changes: Any) -> Override:
         "reason": "checked the books",
     }
     return Override(**(values | changes))
+
+
+def traffic_question(**changes: Any) -> TrafficQuestion:
+    """What was sent since T0, and how much of it was like `intent()`."""
+    values: dict[str, Any] = {
+        "account": ACCOUNT,
+        "strategy": "sma",
+        "instrument": BTC.symbol,
+        "side": Side.BUY,
+        "quantity": Decimal("0.5"),
+        "since": T0,
+        "alike_since": T0,
+    }
+    return TrafficQuestion(**(values | changes))
 
 
 def candles(first_ms: int, closes: list[float], step_ms: int = 60_000) -> CandleSeries:

@@ -23,19 +23,22 @@ from trading.domain.portfolio import Portfolio
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
 from trading.flows.adopt import Adopt
-from trading.flows.bound_strategies import bound_strategies, ingest_requests
+from trading.flows.bound_strategies import bound_strategies, chosen_strategies, ingest_requests
 from trading.flows.certify import Certify
+from trading.flows.deploy import Deploy
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestRequest
 from trading.flows.lease import RenewLease
+from trading.flows.limits_in_force import recorded_limits
 from trading.flows.open_account import OpenAccount
 from trading.flows.place import Place
 from trading.flows.reconcile import Reconcile
 from trading.flows.report import Report
 from trading.flows.restored import Restored
 from trading.flows.resume import Resume
+from trading.flows.risk_view import Risk
 from trading.logging.redaction import register_secret
 from trading.strategies import registry
 
@@ -62,7 +65,8 @@ class TradingManager:
     @cached_property
     def portfolio(self) -> Portfolio:
         """What the desk wants to run."""
-        return load_portfolio(self.config.portfolio_path, functions=registry.names())
+        recorded = partial(recorded_limits, lambda: self.ledger, self.config.account)
+        return load_portfolio(self.config.portfolio_path, functions=registry.names(), recorded=recorded)
 
     @cached_property
     def secrets(self) -> SecretsManager:
@@ -118,7 +122,7 @@ class TradingManager:
         if self.config.mode in ("paper", "live"):
             why = {
                 "paper": "the paper exchange cannot follow live prices yet",
-                "live": "limits on daily loss and drawdown are not enforced yet",
+                "live": "its controls (docs/CONTROLS.md) are not complete yet",
             }
             raise ConfigurationError(
                 f"TRADING_MODE={self.config.mode} is not there yet, since {why[self.config.mode]}: expected replay or"
@@ -170,15 +174,8 @@ class TradingManager:
 
     def evaluate(self, names: Sequence[str] | None = None) -> Evaluate:
         """Candles to decisions; of these strategies only, where they are named."""
-        strategies = self.strategies()
-        known = [s.plan.name for s in strategies]
-        unknown = [name for name in names or () if name not in known]
-        if unknown:
-            raise ConfigurationError(
-                f"unknown strategy {unknown[0]}: expected one of {', '.join(known)} ([[strategies]] in"
-                f" {self.config.portfolio_path})"
-            )
-        return Evaluate(self.ledger, self.clock, [s for s in strategies if not names or s.plan.name in names])
+        chosen = chosen_strategies(self.portfolio, names, named_in=str(self.config.portfolio_path))
+        return Evaluate(self.ledger, self.clock, chosen)
 
     @property
     def place(self) -> Place:
@@ -240,8 +237,7 @@ class TradingManager:
     @property
     def lease(self) -> RenewLease:
         """The dead man's switch."""
-        skew_ms = self.portfolio.limits.max_clock_skew_ms
-        return RenewLease(self.ledger, self.market, self.clock, account=self.config.account, max_clock_skew_ms=skew_ms)
+        return RenewLease(self.ledger, self.market, self.clock, account=self.config.account, portfolio=self.portfolio)
 
     @property
     def open_account(self) -> OpenAccount:
@@ -253,6 +249,16 @@ class TradingManager:
     def halt(self) -> Halt:
         """No order from here on."""
         return Halt(self.ledger, self.clock, account=self.config.account)
+
+    @property
+    def risk(self) -> Risk:
+        """The limits: looking at them, applying others, enabling what they disabled."""
+        return Risk(self.ledger, self.market, self.clock, account=self.config.account, portfolio=self.portfolio)
+
+    @property
+    def deploy(self) -> Deploy:
+        """The version of this process may trade."""
+        return Deploy(self.ledger, self.clock)
 
     @property
     def resume(self) -> Resume:

@@ -13,6 +13,7 @@ from tests.benchmarks.create_order import create_order
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.latency import latency
 from tests.benchmarks.place import place
+from tests.benchmarks.risk_checks import risk_checks
 from tests.benchmarks.senders import eight_senders
 from tests.benchmarks.write_ahead import write_ahead
 from trading.config.settings import TradingConfig
@@ -20,6 +21,7 @@ from trading.logging.json_logger import setup_json_logging
 
 #: Each benchmark by name; it yields its figures.
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "risk_checks": risk_checks,
     "write_ahead": write_ahead,
     "eight_senders": eight_senders,
     "create_order": create_order,

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.stage import (
+    LIMITS,
     RUN,
     BenchAccount,
     bench_folder,
@@ -84,7 +85,9 @@ def _sender(url: str, number: int, gate: Barrier, told: Any) -> None:
 def _timed(account: BenchAccount, orders: Sequence[Order]) -> tuple[float, float]:
     """When the batch began and when it ended, on the clock that all processes share."""
     sender = account.sender()
-    conditions = Conditions(account=account.name, portfolio=account.portfolio, view=market_view(), paused=False)
+    conditions = Conditions(
+        account=account.name, portfolio=account.portfolio, limits=LIMITS, view=market_view(), paused=False
+    )
     began = time.monotonic()
     for order in orders:
         request, checked = sender._authorise(order, conditions, RUN, epoch=account.epoch)

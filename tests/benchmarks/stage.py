@@ -22,11 +22,11 @@ from trading.clock import SystemClock
 from trading.config.settings import TradingConfig
 from trading.domain.ids import Run
 from trading.domain.ledger import HOUSE, opening_transaction, transfer_transaction
+from trading.domain.limits import Limits
 from trading.domain.order import Order, OrderRequest
 from trading.domain.override import Override
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.reconciliation import ReconciliationResult
-from trading.domain.risk import Limits
 from trading.domain.venue_order import VenueOrder
 from trading.errors import OrderRejected
 from trading.flows.market_view import MarketView

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.old_orders import write_old_orders
 from tests.benchmarks.stage import (
+    LIMITS,
     RUN,
     BenchAccount,
     bench_folder,
@@ -87,7 +88,7 @@ def _tx1_ms(account: BenchAccount, number: int) -> tuple[float, float]:
     """How long tx1 of one more order takes, and how much of it is the COMMIT."""
     order = account.planned(number)
     watched = _Watched(account.ledger)
-    account.sender(watched).send(order, market_view(), RUN, epoch=account.epoch, pause=pause())
+    account.sender(watched).send(order, market_view(), RUN, limits=LIMITS, epoch=account.epoch, pause=pause())
     return next((total, commit) for written, total, commit in watched.taken if written)
 
 

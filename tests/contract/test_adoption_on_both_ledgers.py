@@ -9,6 +9,7 @@ import pytest
 from tests.desk import HORIZON, Desk
 from tests.examples import ACCOUNT, BTC
 from trading.adapters.memory.ledger import MemoryLedger
+from trading.adapters.postgres.ledger import PostgresBooks
 from trading.domain.adoption import AdoptionRefused
 from trading.domain.kill_switch import ControlKind
 from trading.domain.ledger import HOUSE
@@ -19,9 +20,10 @@ from trading.ports.ledger import Ledger
 
 
 @pytest.fixture
-def desk(ledger: Ledger) -> Desk:
+def desk(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk over the ledger, in whose account a person bought and to which a person paid in."""
     desk = Desk()
+    monkeypatch.setattr(PostgresBooks, "now", lambda _: desk.clock.now())
     desk.ledger = desk.memory_ledger if isinstance(ledger, MemoryLedger) else ledger  # the former has the desk's clock
     desk.open_account.run(desk.run_of("open_account"))
     desk.ingest()

@@ -11,7 +11,8 @@ from tests.examples import ACCOUNT, BTC, MINUTE, RUN, T0, event, fill, intent
 from trading.domain.ledger import fill_transaction
 from trading.domain.order import OrderState
 from trading.domain.plan import PlanLine
-from trading.domain.risk import CheckedOrder, Verdict
+from trading.domain.risk import CheckedOrder
+from trading.domain.snapshot import Verdict
 from trading.errors import InvariantViolation
 from trading.ports.ledger import Ledger
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.examples import ACCOUNT, BTC, MINUTE, ORDER_PATHS, RUN, T0, event, intent, submitting
+from tests.examples import ACCOUNT, BTC, MINUTE, ORDER_PATHS, RUN, T0, event, intent, submitting, traffic_question
 from trading.domain.ids import Run
 from trading.domain.order import (
     OPEN,
@@ -193,12 +193,13 @@ def test_late_evidence_opens_an_order_again_in_its_old_place(opened: Ledger) -> 
 def test_what_was_read_ahead_is_not_believed_after_a_write(opened: Ledger) -> None:
     """Reading ahead saves round trips and changes no answer: what this transaction wrote since is seen."""
     with opened.transaction() as books:
-        books.read_ahead(ACCOUNT, intent().client_order_id, signed_since=T0)
-        assert (books.orders.sent_open(ACCOUNT), books.orders.signed_since(ACCOUNT, T0)) == ([], 0)
-        books.read_ahead(ACCOUNT, intent().client_order_id, signed_since=T0)
+        name, question = intent().client_order_id, traffic_question()
+        books.read_ahead(name, question)
+        assert (books.orders.sent_open(ACCOUNT), books.risk.traffic(question).orders) == ([], 0)
+        books.read_ahead(name, question)
         brought_to(books, S.ACCEPTED, intent())
         assert [order.state for order in books.orders.sent_open(ACCOUNT)] == [S.ACCEPTED]
-        assert books.orders.signed_since(ACCOUNT, T0) == 1
+        assert books.risk.traffic(question).orders == 1
 
 
 def test_ours_are_found_by_the_venues_ids_within_the_account(opened: Ledger) -> None:
@@ -242,8 +243,6 @@ def test_orders_signed_since_count_whatever_became_of_them_and_unsent_ones_never
         since = books.orders.submitted_since(ACCOUNT, T0 + timedelta(seconds=30))
         assert [order.intent.generation for order in since] == [2, 0]
         assert books.orders.submitted_since("other", T0) == []
-        assert books.orders.signed_since(ACCOUNT, T0 + timedelta(seconds=30)) == 2
-        assert books.orders.signed_since("other", T0) == 0
 
 
 def test_recent_orders_come_newest_first_and_no_more_than_asked(opened: Ledger) -> None:

@@ -12,7 +12,8 @@ from trading.domain.candles import RejectedCandle
 from trading.domain.ledger import fill_transaction, opening_transaction
 from trading.domain.market import to_ms
 from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult
-from trading.domain.risk import CheckedOrder, Verdict
+from trading.domain.risk import CheckedOrder
+from trading.domain.snapshot import Verdict
 from trading.errors import InvariantViolation
 from trading.ports.ledger import Books, Ledger
 

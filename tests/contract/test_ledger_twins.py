@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.desk import LIMITS
 from tests.examples import (
     ACCOUNT,
     BTC,
@@ -24,15 +25,19 @@ from tests.examples import (
     fill,
     intent,
     override,
+    traffic_question,
 )
 from trading.adapters.memory.ledger import MemoryLedger
 from trading.clock import ManualClock
 from trading.domain.kill_switch import ControlEvent, ControlKind
-from trading.domain.ledger import fill_transaction
+from trading.domain.ledger import fill_transaction, opening_transaction
+from trading.domain.losses import first_mark, next_mark
 from trading.domain.market import to_ms
 from trading.domain.order import OrderState, Side
 from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, ReconciliationResult
-from trading.domain.risk import CheckedOrder, Verdict
+from trading.domain.risk import CheckedOrder
+from trading.domain.snapshot import Verdict
+from trading.domain.versions import Versions
 from trading.errors import TradingError
 from trading.ports.ledger import Books, Ledger
 
@@ -135,6 +140,38 @@ def reconcile(books: Books, account: str, compared: bool, keys: set[str], minute
     return None
 
 
+def switch(books: Books, account: str, disabled: bool, name: str, minutes: int) -> object:
+    """A strategy is disabled or enabled."""
+    kind = ControlKind.STRATEGY_DISABLED if disabled else ControlKind.STRATEGY_ENABLED
+    at = T0 + timedelta(seconds=minutes)
+    event = ControlEvent(kind=kind, author="ada", reason=f"{minutes}", at=at, run_id="r", dag_id="d")
+    return books.control.record(account, replace(event, scope=f"strategy:{name}"))
+
+
+def apply(books: Books, account: str, count: int) -> object:
+    """Other limits come into force."""
+    detail = {"document": replace(LIMITS, repeated_order_count=2 + count).document, "file_hash": str(count)}
+    event = ControlEvent(kind=ControlKind.LIMITS_APPLIED, author="ada", reason="", at=T0, run_id="r", dag_id="d")
+    return books.control.record(account, replace(event, detail=detail))
+
+
+def cancel(books: Books, account: str, generation: int, seconds: int) -> object:
+    name = intent(account=account, generation=generation).client_order_id
+    return books.risk.note_cancel(account, name, T0 + timedelta(seconds=seconds), RUN)
+
+
+def mark(books: Books, account: str, name: str, hours: int, equity: Decimal) -> object:
+    """A scope's equity is marked, on the first or the second day."""
+    first = first_mark(f"strategy:{name}", equity=equity, at=T0, position=0)
+    at = T0 + timedelta(hours=12 * hours)
+    return books.risk.keep_marks(account, [next_mark(first, equity=1 / equity, flow=equity, at=at, position=1)], RUN)
+
+
+def deposit(books: Books, account: str, amount: Decimal) -> object:
+    opening = opening_transaction(account, {"USDT": amount}, T0)
+    return opening is not None and books.entries.post(opening, RUN)
+
+
 def begin(books: Books, account: str, minutes: int) -> object:
     return books.runs.start(replace(RUN, run_id=account), "place", T0 + minutes * MINUTE)
 
@@ -152,7 +189,8 @@ def advance(books: Books, account: str) -> object:
 ACTIONS: dict[str, Callable[..., object]] = {
     action.__name__: action
     for action in (
-        plan, live, append, trade, check, decide, engage, release, ingest, reconcile, begin, end, advance
+        plan, live, append, trade, check, decide, engage, release, ingest, reconcile,
+        switch, apply, cancel, mark, deposit, begin, end, advance
     )
 }  # fmt: skip
 
@@ -179,6 +217,11 @@ STEPS = st.one_of(
     step("release", small, small),
     step("ingest", small, st.lists(st.sampled_from([1.0, 2.0]), max_size=3)),
     step("reconcile", st.booleans(), st.sets(st.sampled_from(["USDT", "BTC"])), small),
+    step("switch", st.booleans(), st.sampled_from(["sma", "other"]), st.sampled_from([0, 3, 9])),
+    step("apply", small),
+    step("cancel", small, st.sampled_from([0, 3, 9])),
+    step("mark", st.sampled_from(["sma", "other"]), small, amounts),
+    step("deposit", amounts),
     step("begin", small),
     step("end", st.sampled_from(["done", "failed", "nonsense"])),
     step("advance"),
@@ -198,7 +241,12 @@ def everything(books: Books, account: str) -> dict[str, object]:
         "sent": books.orders.sent_open(account),
         "generations": books.orders.generations(account, "sma", T0),
         "signed": books.orders.submitted_since(account, T0 + timedelta(seconds=3)),
-        "number signed": books.orders.signed_since(account, T0 + timedelta(seconds=3)),
+        "traffic": books.risk.traffic(traffic_question(account=account, since=T0 + timedelta(seconds=3))),
+        "standing": replace(books.risk.standing(account), versions=Versions()),
+        "limits": books.risk.limits(account),
+        "marks": books.risk.marks(account),
+        "losses taken": books.risk.losses_taken_at(account),
+        "flows": books.entries.flows_since(account, 0),
         "recent": books.orders.recent(account, 3),
         "by venue": books.orders.by_venue_order_id(account, BTC.symbol, ["a", "b", "v0", "v1", "z"]),
         "fills": books.fills.recent(account, 3),

@@ -13,9 +13,9 @@ from trading.adapters.memory.venue import MemoryVenue, Post
 from trading.domain.ids import chain_hash
 from trading.domain.kill_switch import ControlKind
 from trading.domain.ledger import Fill
+from trading.domain.limits import Limits
 from trading.domain.money import ZERO
 from trading.domain.order import OPEN, TRANSITIONS, UNRESOLVED, OrderEvent, OrderIntent, OrderRequest, OrderState, Side
-from trading.domain.risk import Limits
 from trading.domain.venue_order import VenueOrder
 
 Place = tuple[str, str]  # strategy, instrument

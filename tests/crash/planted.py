@@ -23,7 +23,7 @@ from trading.adapters.memory.venue import MemoryVenue
 from trading.domain.ledger import Fill, LedgerTransaction
 from trading.domain.order import Order, OrderRequest, OrderState
 from trading.domain.planning import _Sizing
-from trading.domain.risk import RiskSnapshot
+from trading.domain.snapshot import RiskSnapshot
 from trading.domain.venue_order import Horizon, Step, VenueOrder
 from trading.errors import OutcomeUnknown
 from trading.flows.market_view import MarketView
@@ -273,7 +273,7 @@ def reads_the_caps_once_a_run(patch: pytest.MonkeyPatch) -> None:
         if known is None:
             taken.append((conditions.view, fresh))
             return fresh
-        return replace(fresh, exposures=known.exposures, orders_last_minute=known.orders_last_minute)
+        return replace(fresh, exposures=known.exposures, traffic=known.traffic)
 
     patch.setattr(trading.flows.send, "snapshot", stale)
 

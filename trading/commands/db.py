@@ -8,7 +8,7 @@ import typer
 
 from trading.adapters.postgres.connection import address
 from trading.adapters.postgres.migrations import current, head, migrate
-from trading.commands.invocation import examples
+from trading.commands.invocation import command_run, examples, open_manager
 from trading.commands.restored import restored
 from trading.config.settings import TradingConfig
 from trading.errors import ConfigurationError
@@ -34,6 +34,10 @@ def migrate_command() -> None:
     after = migrate(url)
     done = "is up to date at" if before == after else f"went from {before or 'nothing'} to"
     typer.echo(f"the schema in {address(url)} {done} {after}")
+    with open_manager() as manager:
+        report = manager.deploy.run(command_run(manager.clock))
+    if report.changed:
+        typer.echo(f"version {report.before.code} may trade from here on; processes of another one send nothing")
 
 
 @app.command()

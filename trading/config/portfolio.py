@@ -1,105 +1,93 @@
-"""Reads portfolio.toml: every number exact, every key known, every complaint with its table, value and choices."""
+"""Reads portfolio.toml: every number exact, every key known, every complaint with line, table, value and choices."""
 
 import hashlib
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import ValidationError
 
+from trading.config.complaints import Source, complaint
+from trading.config.portfolio_tables import LimitsTable, PortfolioFile, StrategyTable
+from trading.domain.limits import Limits, ScopedLimits, table_of
 from trading.domain.market import TIMEFRAMES
-from trading.domain.planning import MAX_GENERATIONS
 from trading.domain.portfolio import Parameters, Portfolio, StrategyPlan
 from trading.domain.resting import RestPolicy, WhenRested
-from trading.domain.risk import Limits
 from trading.errors import ConfigurationError
 
 MAX_BYTES: Final = 1024 * 1024
 
 
-def _exact(value: object) -> object:
-    if isinstance(value, bool | str | float):
-        raise ValueError("expected a number")  # noqa: TRY004 - pydantic reports only ValueError
-    return value
+class _LimitsRefused(ConfigurationError):
+    """Nothing is wrong with the file but its limits."""
 
 
-_Number = Annotated[Decimal, BeforeValidator(_exact)]
-_Bps = Annotated[_Number, Field(ge=0, le=1_000_000)]
-_Seconds = Annotated[StrictInt, Field(ge=1, le=86_400)]
-_Name = Annotated[str, Field(strict=True, pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-_Symbol = Annotated[str, Field(strict=True, pattern=r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$")]
+def load_portfolio(
+    path: Path, *, functions: Collection[str] | None = None, recorded: Callable[[], Limits | None] | None = None
+) -> Portfolio:
+    """The portfolio in `path`. Raises ConfigurationError naming file, line, key, value and what is allowed.
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Strategy(_Table):
-    name: _Name
-    function: _Name
-    timeframe: Annotated[str, Field(strict=True)]
-    instruments: list[_Symbol] | None = None
-    allocation: Annotated[_Number, Field(gt=0, le=1)]
-    rebalance_threshold_bps: Annotated[_Number, Field(ge=0, le=10_000)] = Decimal(0)
-    grace_s: Annotated[StrictInt, Field(ge=0, le=3_600)] = 20
-    when_rested: Literal["give_up", "reprice", "cross"] = RestPolicy().when_rested.value
-    reprice_times: Annotated[StrictInt, Field(ge=1, le=MAX_GENERATIONS - 1)] = RestPolicy().reprice_times
-    max_slippage_bps: Annotated[_Number, Field(gt=0, le=1_000)] = RestPolicy().max_slippage_bps
-    parameters: dict[_Name, Any] = {}
-    enabled: StrictBool = True
-
-
-class _Limits(_Table):
-    """The fields of `Limits`, each with its bounds; a test holds the two equal."""
-
-    max_order_notional: Annotated[_Number, Field(gt=0)]
-    max_position_notional: Annotated[_Number, Field(gt=0)]
-    max_gross_exposure_bps: _Bps
-    price_collar_bps: _Bps
-    max_orders_per_minute: Annotated[StrictInt, Field(ge=1, le=6_000)]
-    max_messages_per_minute: Annotated[StrictInt, Field(ge=1, le=6_000)]
-    repeated_order_count: Annotated[StrictInt, Field(ge=2, le=1_000)]
-    repeated_order_window_s: _Seconds
-    max_daily_loss_bps: Annotated[_Number, Field(gt=0, le=10_000)]
-    max_drawdown_bps: Annotated[_Number, Field(gt=0, le=10_000)]
-    max_candle_age_s: Annotated[StrictInt, Field(ge=1, le=604_800)]
-    max_decision_age_s: _Seconds
-    max_reconciliation_age_s: _Seconds
-    max_clock_skew_ms: Annotated[StrictInt, Field(ge=1, le=60_000)]
-    max_order_quantity: Annotated[_Number, Field(gt=0)] | None = None
-
-
-class _File(_Table):
-    currency: Annotated[str, Field(strict=True, pattern=r"^[A-Z0-9]{2,10}$")] = "USDT"
-    cash_buffer_bps: Annotated[_Number, Field(ge=0, le=10_000)]
-    instruments: Annotated[list[_Symbol], Field(min_length=1, max_length=200)]
-    order_type: Literal["market", "limit"] = "market"
-    rest_s: _Seconds = 60
-    protective_on_halt: Literal["keep", "cancel"] = "keep"
-    strategies: Annotated[list[_Strategy], Field(min_length=1, max_length=100)]
-    limits: _Limits
-
-
-def load_portfolio(path: Path, *, functions: Collection[str] | None = None) -> Portfolio:
-    """The portfolio in `path`. Raises ConfigurationError naming file, key, value and what is allowed.
-
-    `functions` are the registered strategies' names; None leaves that check to whoever knows them.
+    `functions` are the registered strategies' names; None leaves that check to whoever knows them. Where nothing but
+    the limits is wrong, and `recorded` tells some, those stay in force; `limits_problem` says why.
     """
     content = _read(path)
     try:
         document = tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
+    source = Source(path, content.decode("utf-8"), document)
+    content_hash = hashlib.sha256(content).hexdigest()
     try:
-        parsed = _File.model_validate(document)
+        parsed = _checked(source, functions)
+    except _LimitsRefused as refused:
+        limits = recorded() if recorded is not None else None
+        if limits is None:
+            raise
+        # What was in force may name a strategy that is gone: it binds nothing.
+        parsed = _checked(Source(path, source.text, {**document, "limits": table_of(limits)}), functions, limits=False)
+        return replace(_portfolio(parsed, content_hash), limits=limits, limits_problem=str(refused))
+    return _portfolio(parsed, content_hash)
+
+
+def _checked(source: Source, functions: Collection[str] | None, *, limits: bool = True) -> PortfolioFile:
+    """The file's content where all of it makes sense. Raises _LimitsRefused where only its limits do not."""
+    try:
+        parsed = PortfolioFile.model_validate(source.document)
     except ValidationError as error:
-        raise ConfigurationError("; ".join(_complaint(path, document, item) for item in error.errors())) from None
+        found = error.errors()
+        refused = _LimitsRefused if all(item["loc"][:1] == ("limits",) for item in found) else ConfigurationError
+        raise refused("; ".join(complaint(source, item) for item in found)) from None
     problems = [*_portfolio_problems(parsed), *_strategy_problems(parsed, functions)]
     if problems:
-        raise ConfigurationError("; ".join(f"{path}: {problem}" for problem in problems))
-    return _portfolio(parsed, hashlib.sha256(content).hexdigest())
+        raise ConfigurationError("; ".join(f"{source.path}: {problem}" for problem in problems))
+    if limits and (refusals := _limits_problems(source, parsed)):
+        raise _LimitsRefused("; ".join(refusals))
+    return parsed
+
+
+def _limits_problems(source: Source, parsed: PortfolioFile) -> list[str]:
+    """What no single key can know: who has limits of their own, and that orders keep a part of the messages."""
+    limits = parsed.limits
+    names: dict[str, tuple[list[str], Collection[str], str]] = {
+        "strategy": ([plan.name for plan in parsed.strategies], limits.strategy, "the [[strategies]]"),
+        "instrument": (parsed.instruments, limits.instrument, "the instruments"),
+    }
+    problems = [
+        f"{source.at('limits', kind, name)}: [limits.{kind}] names {name!r}: expected one of {whose}, {_list(known)}"
+        for kind, (known, own, whose) in names.items()
+        for name in own
+        if name not in known
+    ]
+    if limits.reserved_cancels_per_minute >= limits.max_messages_per_minute:
+        problems.append(
+            f"{source.at('limits', 'reserved_cancels_per_minute')}: [limits] reserved_cancels_per_minute is"
+            f" {limits.reserved_cancels_per_minute}: expected less than max_messages_per_minute,"
+            f" {limits.max_messages_per_minute}, or no order could be sent"
+        )
+    return problems
 
 
 def _read(path: Path) -> bytes:
@@ -116,7 +104,7 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _portfolio(parsed: _File, content_hash: str) -> Portfolio:
+def _portfolio(parsed: PortfolioFile, content_hash: str) -> Portfolio:
     plans = tuple(
         StrategyPlan(
             name=strategy.name,
@@ -141,7 +129,7 @@ def _portfolio(parsed: _File, content_hash: str) -> Portfolio:
         cash_buffer_bps=parsed.cash_buffer_bps,
         instruments=tuple(parsed.instruments),
         strategies=plans,
-        limits=Limits(**dict(parsed.limits)),
+        limits=_limits(parsed.limits),
         order_type=parsed.order_type,
         rest_s=parsed.rest_s,
         protective_on_halt=parsed.protective_on_halt,
@@ -149,7 +137,14 @@ def _portfolio(parsed: _File, content_hash: str) -> Portfolio:
     )
 
 
-def _portfolio_problems(parsed: _File) -> list[str]:
+def _limits(parsed: LimitsTable) -> Limits:
+    facts = dict(parsed)
+    for kind in ("strategy", "instrument"):
+        facts[kind] = {name: ScopedLimits(**dict(own)) for name, own in facts[kind].items()}
+    return Limits(**facts)
+
+
+def _portfolio_problems(parsed: PortfolioFile) -> list[str]:
     problems = [
         f"instruments names {symbol!r}: expected one quoted in the portfolio's currency, like BTC/{parsed.currency}"
         for symbol in parsed.instruments
@@ -167,7 +162,7 @@ def _portfolio_problems(parsed: _File) -> list[str]:
     return problems
 
 
-def _strategy_problems(parsed: _File, functions: Collection[str] | None) -> list[str]:
+def _strategy_problems(parsed: PortfolioFile, functions: Collection[str] | None) -> list[str]:
     problems = []
     for strategy in parsed.strategies:
         where = f"[[strategies]] {strategy.name}:"
@@ -194,7 +189,7 @@ def _strategy_problems(parsed: _File, functions: Collection[str] | None) -> list
     return problems
 
 
-def _resting_problems(strategy: _Strategy, parsed: _File) -> list[str]:
+def _resting_problems(strategy: StrategyTable, parsed: PortfolioFile) -> list[str]:
     """A key that its policy does not read is a misunderstanding; beyond the collar every order would be denied."""
     problems = [
         f'{key} is set: expected it with when_rested = "{policy}" only, which is {strategy.when_rested!r}'
@@ -220,34 +215,3 @@ def _doubled(items: Sequence[str]) -> list[str]:
 
 def _list(items: Collection[str]) -> str:
     return ", ".join(items)
-
-
-def _complaint(path: Path, document: Mapping[str, Any], item: Mapping[str, Any]) -> str:
-    """One of pydantic's errors in this project's words: file, table, key, value, what was expected."""
-    *tables, key = item["loc"] or ("",)
-    where = _table_name(document, tables)
-    value = str(item["input"])[:100]
-    match item["type"]:
-        case "extra_forbidden":
-            return f"{path}: {where}unknown key {key!r}: expected one of {_list(_allowed_keys(tables))}"
-        case "missing":
-            return f"{path}: {where}the key {key!r} is missing"
-        case _:
-            expected = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-            return f"{path}: {where}{key} is {value!r}: expected {expected.removeprefix('expected ')}"
-
-
-def _table_name(document: Mapping[str, Any], tables: Sequence[Any]) -> str:
-    if not tables:
-        return ""
-    if tables[0] != "strategies":
-        return f"[{tables[0]}] "
-    entry = document["strategies"][tables[1]] if len(tables) > 1 else {}
-    name = entry.get("name") if isinstance(entry, dict) else None
-    below = "".join(f"{table}." for table in tables[2:])
-    return f"[[strategies]] {name or 'number ' + str(tables[1] + 1 if len(tables) > 1 else 1)}: {below}"
-
-
-def _allowed_keys(tables: Sequence[Any]) -> list[str]:
-    models: dict[str, type[_Table]] = {"strategies": _Strategy, "limits": _Limits}
-    return list(models.get(tables[0] if tables else "", _File).model_fields)

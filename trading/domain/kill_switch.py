@@ -18,6 +18,10 @@ class ControlKind(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     ADOPTED = "adopted"
     RESTORED = "restored"
+    LIMITS_APPLIED = "limits_applied"
+    STRATEGY_DISABLED = "strategy_disabled"
+    STRATEGY_ENABLED = "strategy_enabled"
+    DEPLOYED = "deployed"
 
 
 class LatchState(StrEnum):

@@ -15,6 +15,8 @@ from trading.errors import InvariantViolation
 
 #: The sub-account that holds dust, fee currency and deposits.
 HOUSE: Final = "house"
+#: The kind of a fill's transaction: all others move money that was not earned.
+FILL: Final = "fill"
 
 
 class Category(StrEnum):
@@ -113,7 +115,7 @@ def fill_transaction(account: str, sub_account: str, instrument: Instrument, fil
             entries += _two_legs(sub_account, Category.FEE, fill.fee_currency, -fill.fee)
     return LedgerTransaction(
         account=account,
-        kind="fill",
+        kind=FILL,
         reference=f"fill:{fill.venue}:{fill.instrument}:{fill.venue_fill_id}",
         occurred_at=fill.filled_at,
         entries=tuple(entries),

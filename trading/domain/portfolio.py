@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from trading.domain.limits import Limits
 from trading.domain.resting import RestPolicy
-from trading.domain.risk import Limits
 
 #: What one strategy parameter may be.
 ParameterValue = int | Decimal | str
@@ -65,3 +65,4 @@ class Portfolio:
     rest_s: int = 60  # how long a limit order rests before it is withdrawn
     protective_on_halt: Literal["keep", "cancel"] = "keep"
     content_hash: str  # SHA-256 of the file, hex
+    limits_problem: str = ""  # why the file's own limits were refused; `limits` are the recorded ones then

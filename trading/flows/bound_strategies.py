@@ -23,6 +23,18 @@ def bound_strategies(portfolio: Portfolio) -> list[Strategy]:
     return [_bound(plan) for plan in portfolio.strategies if plan.enabled]
 
 
+def chosen_strategies(portfolio: Portfolio, names: Sequence[str] | None, *, named_in: str) -> list[Strategy]:
+    """Those of them with these names; all where none is named. Raises ConfigurationError for a name that none has."""
+    strategies = bound_strategies(portfolio)
+    known = [s.plan.name for s in strategies]
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"unknown strategy {unknown[0]}: expected one of {', '.join(known)} ([[strategies]] in {named_in})"
+        )
+    return [s for s in strategies if not names or s.plan.name in names]
+
+
 def ingest_requests(
     portfolio: Portfolio,
     timeframes: Sequence[str] | None,

@@ -8,7 +8,11 @@ from typing import Final
 from trading.clock import Clock
 from trading.domain.ids import Run
 from trading.domain.kill_switch import Halt, LatchState
+from trading.domain.limits import Limits
+from trading.domain.portfolio import Portfolio
 from trading.errors import TradingHalted
+from trading.flows.limits_in_force import limits_in_force
+from trading.flows.losses import guard_losses
 from trading.flows.recording import recorded
 from trading.logging.events import log_event
 from trading.ports.ledger import Ledger
@@ -27,6 +31,7 @@ class LeaseReport:
     latch: LatchState
     skew_ms: float
     halts: tuple[Halt, ...]
+    loss_halts: int = 0  # that this renewal engaged
 
     @property
     def counts(self) -> dict[str, int]:
@@ -35,20 +40,19 @@ class LeaseReport:
             "halts": len(self.halts),
             "skew_ms": round(self.skew_ms),
             "latched": int(self.latch is LatchState.ARMED),
+            "loss_halts": self.loss_halts,
         }
 
 
 class RenewLease:
-    """Look whether the clock, the database and the venue are well; renew the lease only where they are."""
+    """Look whether the clock, the database, the venue and the losses are well; renew the lease only where they are."""
 
-    def __init__(
-        self, ledger: Ledger, market: MarketData, clock: Clock, *, account: str, max_clock_skew_ms: int
-    ) -> None:
+    def __init__(self, ledger: Ledger, market: MarketData, clock: Clock, *, account: str, portfolio: Portfolio) -> None:
         self._ledger = ledger
         self._market = market
         self._clock = clock
         self._account = account
-        self._max_clock_skew_ms = max_clock_skew_ms
+        self._portfolio = portfolio
 
     def run(self, run: Run) -> LeaseReport:
         """Renew, or raise TradingHalted and let the lease run out."""
@@ -60,10 +64,11 @@ class RenewLease:
         venue_time = self._market.server_time()
         after = self._clock.now()
         skew_ms = (venue_time - (before + (after - before) / 2)).total_seconds() * 1000
-        if abs(skew_ms) > self._max_clock_skew_ms:
+        limits, loss_halts = self._guard(run)
+        if abs(skew_ms) > limits.max_clock_skew_ms:
             raise TradingHalted(
                 f"the lease was not renewed: our clock and the venue's differ by {skew_ms:.0f} ms, expected at most"
-                f" {self._max_clock_skew_ms}; set the clock (NTP), entries wait until then"
+                f" {limits.max_clock_skew_ms}; set the clock (NTP), entries wait until then"
             )
         with self._ledger.transaction() as books:
             # An upgrade of Airflow may have dropped the trigger with its table.
@@ -75,4 +80,11 @@ class RenewLease:
             halts = books.control.halts(self._account)
         for halt in halts:
             log_event(logger, "halt_standing", level=logging.WARNING, halt_id=halt.halt_id, reason=halt.reason)
-        return LeaseReport(until=until, latch=latch, skew_ms=skew_ms, halts=halts)
+        return LeaseReport(until=until, latch=latch, skew_ms=skew_ms, halts=halts, loss_halts=loss_halts)
+
+    def _guard(self, run: Run) -> tuple[Limits, int]:
+        """The limits in force, and how many halts the losses engaged."""
+        with self._ledger.transaction() as books:
+            books.accounts.lock(self._account)
+            limits = limits_in_force(books, self._account, self._portfolio, run=run)
+            return limits, guard_losses(books, self._account, self._portfolio, limits, run=run, prices={})

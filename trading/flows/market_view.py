@@ -1,6 +1,7 @@
 """What placing knows of the market before it decides anything: filters, last closes, best prices, the venue's clock."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -32,14 +33,11 @@ class MarketView:
 
 def view_market(ledger: Ledger, market: MarketData, clock: Clock, portfolio: Portfolio) -> MarketView:
     """Look once. Raises ConfigurationError where nothing was ingested yet."""
-    prices: dict[str, Decimal] = {}
-    newest: dict[str, datetime] = {}
     with ledger.transaction() as books:
         instruments = {s: i for s, i in books.instruments.all().items() if s in portfolio.instruments}
-        for timeframe in sorted({plan.timeframe for plan in portfolio.strategies}):
-            for symbol, (close_at, price) in last_closes(books, instruments, timeframe).items():
-                if symbol not in newest or close_at > newest[symbol]:
-                    newest[symbol], prices[symbol] = close_at, price
+        closes = newest_closes(books, instruments, portfolio)
+    prices = {symbol: price for symbol, (_, price) in closes.items()}
+    newest = {symbol: close_at for symbol, (close_at, _) in closes.items()}
     if not prices:
         raise ConfigurationError(
             "no candle is stored: expected ingest_candles (or `trading ingest`) to have run before"
@@ -65,8 +63,24 @@ def _best_prices(market: MarketData, symbols: list[str]) -> dict[str, BestPrices
         return found
 
 
+def newest_closes(
+    books: Books, instruments: Mapping[str, Instrument], portfolio: Portfolio
+) -> dict[str, tuple[datetime, Decimal]]:
+    """The last close of each, over the timeframes that the portfolio uses."""
+    newest: dict[str, tuple[datetime, Decimal]] = {}
+    for timeframe in sorted({plan.timeframe for plan in portfolio.strategies}):
+        for symbol, close in last_closes(books, instruments, timeframe).items():
+            newest[symbol] = max(newest.get(symbol, close), close, key=lambda one: one[0])
+    return newest
+
+
+def last_prices(books: Books, instruments: Mapping[str, Instrument], portfolio: Portfolio) -> dict[str, Decimal]:
+    """The price of each at its last close."""
+    return {symbol: price for symbol, (_, price) in newest_closes(books, instruments, portfolio).items()}
+
+
 def last_closes(
-    books: Books, instruments: dict[str, Instrument], timeframe: str
+    books: Books, instruments: Mapping[str, Instrument], timeframe: str
 ) -> dict[str, tuple[datetime, Decimal]]:
     """By symbol, when its newest stored candle closed and at which exact price."""
     newest = books.candles.newest_open_ms(list(instruments), timeframe)

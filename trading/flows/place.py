@@ -13,6 +13,7 @@ from decimal import Decimal
 from trading.clock import Clock
 from trading.domain.conformance import ConformanceRequired, Target
 from trading.domain.ids import Run
+from trading.domain.limits import Limits
 from trading.domain.money import ZERO
 from trading.domain.order import Order, OrderState, OrderType, Side
 from trading.domain.plan import PlanLine, SizingRules, StrategyBook
@@ -22,6 +23,8 @@ from trading.domain.position import Position
 from trading.domain.venue_order import Step
 from trading.errors import TradingHalted
 from trading.flows.allocation import allocate
+from trading.flows.limits_in_force import limits_in_force
+from trading.flows.losses import guard_losses
 from trading.flows.lost_rows import check_memory
 from trading.flows.market_view import MarketView, view_market
 from trading.flows.order_steps import append_step
@@ -100,13 +103,13 @@ class Place:
         if forgotten:
             raise TradingHalted(forgotten)
         view = view_market(self._ledger, self._market, self._clock, self._portfolio)
-        epoch, pending, lines = self._plan(view, run)
+        epoch, limits, pending, lines = self._plan(view, run)
         outcomes: Counter[str] = Counter(planned=sum(1 for line in lines if line.client_order_id))
         if pending:
             pause.read()
         held_back = ""
         for order in pending:
-            outcome, why = self._sender.send(order, view, run, epoch=epoch, pause=pause)
+            outcome, why = self._sender.send(order, view, run, limits=limits, epoch=epoch, pause=pause)
             outcomes[outcome] += 1
             held_back = held_back or (why if outcome is Outcome.HALTED else "")
         if held_back and outcomes[Outcome.HALTED] == len(pending):
@@ -119,21 +122,23 @@ class Place:
             with self._ledger.transaction() as books:
                 self._required.check(books.conformances.newest(self._required.venue, Target.SANDBOX))
 
-    def _plan(self, view: MarketView, run: Run) -> tuple[int, list[Order], list[PlanLine]]:
+    def _plan(self, view: MarketView, run: Run) -> tuple[int, Limits, list[Order], list[PlanLine]]:
         """Advance the epoch, plan every strategy, and give back all that waits to be sent, sales first."""
         at = self._clock.now()
         lines: list[PlanLine] = []
         with self._ledger.transaction() as books:
             account = books.accounts.lock(self._account)
             epoch = books.accounts.advance_epoch(self._account)
+            limits = limits_in_force(books, self._account, self._portfolio, run=run)
             allocate(books, self._account, self._portfolio, view, at=at, run=run)
+            guard_losses(books, self._account, self._portfolio, limits, run=run, prices=view.prices)
             rules = SizingRules(
                 account=self._account,
                 incarnation=account.incarnation,
                 quote=self._portfolio.currency,
                 cash_buffer_bps=self._portfolio.cash_buffer_bps,
                 order_type=OrderType(self._portfolio.order_type),
-                max_decision_age_s=self._portfolio.limits.max_decision_age_s,
+                max_decision_age_s=limits.max_decision_age_s,
             )
             standing = _Standing(
                 balances=books.entries.balances(self._account),
@@ -148,7 +153,7 @@ class Place:
             pending = [o for o in books.orders.open(self._account) if o.state is OrderState.PLANNED]
         _log_lines(news)
         # Sales first: they lower exposure and free what buys may need.
-        return epoch, sorted(pending, key=lambda order: order.intent.side is Side.BUY), lines
+        return epoch, limits, sorted(pending, key=lambda order: order.intent.side is Side.BUY), lines
 
     def _plan_one(
         self,

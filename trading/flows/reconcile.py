@@ -111,7 +111,7 @@ class Reconcile:
         with self._ledger.transaction() as books:
             at = min(at, books.now())  # a machine whose clock was set ahead must not end a horizon early
             ours = our_side(books, self._account, at=at, full=full)
-        withdraw_rested(self._venue, ours.asked, at=at, rest=self._rest)
+        withdraw_rested(self._ledger, self._venue, ours.asked, at=at, rest=self._rest, run=run)
         seen = look(
             self._venue,
             self._clock,

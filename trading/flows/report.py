@@ -10,7 +10,7 @@ from trading.domain.kill_switch import Halt, TradingState, trading_state
 from trading.domain.money import ZERO
 from trading.domain.portfolio import Portfolio
 from trading.domain.position import Position
-from trading.flows.market_view import last_closes
+from trading.flows.market_view import last_prices
 from trading.ports.ledger import Books, Ledger
 
 _RUNS: Final = 200
@@ -50,7 +50,7 @@ class Report:
     def standing(self, since: datetime | None = None) -> Standing:
         """The account now; flow counts of the runs that started at or after `since`."""
         with self._ledger.transaction() as books:
-            prices = self._prices(books)
+            prices = last_prices(books, books.instruments.all(), self._portfolio)
             balances = books.entries.balances(self._account)
             orders = books.orders.sent_open(self._account)
             halts = books.control.halts(self._account)
@@ -71,14 +71,6 @@ class Report:
                 strategy_equity=worth,
                 flow_counts=_flow_counts(books, since),
             )
-
-    def _prices(self, books: Books) -> dict[str, Decimal]:
-        """Last closes by symbol, over the timeframes that the portfolio uses."""
-        newest: dict[str, tuple[datetime, Decimal]] = {}
-        for timeframe in sorted({plan.timeframe for plan in self._portfolio.strategies}):
-            for symbol, close in last_closes(books, books.instruments.all(), timeframe).items():
-                newest[symbol] = max(close, newest.get(symbol, close))
-        return {symbol: price for symbol, (_, price) in newest.items()}
 
     def _worth(
         self, books: Books, balances: dict[tuple[str, str], Decimal], prices: dict[str, Decimal]

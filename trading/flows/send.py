@@ -6,22 +6,24 @@ tx1 wrote down; tx2 records the answer. Whatever dies in between is found by rec
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from trading.clock import Clock
 from trading.domain.ids import Run
 from trading.domain.kill_switch import LatchState
+from trading.domain.limits import Limits
 from trading.domain.order import Order, OrderRequest, OrderState, request_for
 from trading.domain.portfolio import Portfolio
-from trading.domain.risk import CheckedOrder, Verdict, check_order
+from trading.domain.risk import CheckedOrder, check_order
+from trading.domain.snapshot import Verdict
 from trading.domain.venue_order import Step, VenueOrder
 from trading.errors import DatabaseUnavailable, InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
 from trading.flows.market_view import MarketView
 from trading.flows.order_steps import append_step
 from trading.flows.refused_key import halt_on_refused_key
-from trading.flows.risk_snapshot import Conditions, snapshot
+from trading.flows.risk_snapshot import Conditions, snapshot, traffic_question
+from trading.flows.strategy_switch import disable_strategy
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import Venue
@@ -31,9 +33,9 @@ logger = logging.getLogger(__name__)
 #: Asks Airflow whether the DAG `kill_switch` is paused. Raising means unreadable.
 IsPaused = Callable[[], bool]
 
-_MINUTE: Final = timedelta(minutes=1)
 _PAUSED: Final = "Airflow says that the DAG kill_switch is paused"
-_BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
+#: Why the command line may not send.
+BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
 
 
 class Outcome(StrEnum):
@@ -91,8 +93,10 @@ class Sender:
         self._portfolio = portfolio
         self._recv_window_ms = recv_window_ms
 
-    def send(self, order: Order, view: MarketView, run: Run, *, epoch: int, pause: PauseFlag) -> tuple[Outcome, str]:
-        """Send one intent; what became of it, and why."""
+    def send(
+        self, order: Order, view: MarketView, run: Run, *, limits: Limits, epoch: int, pause: PauseFlag
+    ) -> tuple[Outcome, str]:
+        """Send one intent within `limits`, those in force since the epoch began; what became of it, and why."""
         # Held from before the flag is read until the answer is in, so that a halt can wait for those past the flag.
         with self._ledger.sending(self._account):
             latched = self._latched()
@@ -103,9 +107,10 @@ class Sender:
             conditions = Conditions(
                 account=self._account,
                 portfolio=self._portfolio,
+                limits=limits,
                 view=view,
                 paused=pause.paused or blind,
-                paused_by=_PAUSED if pause.paused else _BLIND,
+                paused_by=_PAUSED if pause.paused else BLIND,
             )
             request, checked = self._authorise(order, conditions, run, epoch=epoch)
             if request is None:
@@ -142,8 +147,8 @@ class Sender:
     ) -> tuple[OrderRequest | None, CheckedOrder]:
         """tx1: epoch, freshness, kill switch and risk; then the signed wish is made durable. None: not to be sent."""
         with self._ledger.transaction() as books:
-            last_minute = self._clock.now() - _MINUTE
-            books.read_ahead(self._account, order.client_order_id, signed_since=last_minute)
+            question = traffic_question(order.intent, conditions.limits, self._clock.now())
+            books.read_ahead(order.client_order_id, question)
             account = books.accounts.lock(self._account)
             if account.epoch != epoch:
                 raise TradingHalted(
@@ -151,12 +156,14 @@ class Sender:
                 )
             current = self._unsent(books, order)
             at = self._clock.now()
-            checked = check_order(snapshot(books, current.intent, conditions, at=at, last_minute=last_minute))
+            checked = check_order(snapshot(books, current.intent, conditions, question, at=at))
             if books.orders.record_check(checked, run) and checked.verdict is Verdict.DEFERRED:
                 _log_deferral(current, checked)
             if checked.verdict is Verdict.DENIED:
                 state = OrderState.EXPIRED if "expired" in checked.codes else OrderState.DENIED
                 append_step(books, current, Step(state=state, reason=_why(checked)), at=at, run=run)
+                if "repeated_order" in checked.codes:
+                    disable_strategy(books, current.intent, _why(checked), at=at, run=run)
             if checked.verdict is not Verdict.ALLOWED:
                 return None, checked
             request = request_for(current.intent, at, self._recv_window_ms)

@@ -4,15 +4,19 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from trading.domain.ids import Run
 from trading.domain.order import Order
 from trading.errors import ExchangeUnavailable, OrderRejected
 from trading.logging.events import log_event
+from trading.ports.ledger import Ledger
 from trading.ports.market import Venue
 
 logger = logging.getLogger(__name__)
 
 
-def withdraw_rested(venue: Venue, orders: Sequence[Order], *, at: datetime, rest: timedelta) -> int:
+def withdraw_rested(
+    ledger: Ledger, venue: Venue, orders: Sequence[Order], *, at: datetime, rest: timedelta, run: Run
+) -> int:
     """Ask the venue to cancel each order that rests since `rest` or longer; how many were asked for.
 
     A cancel is no promise: the order may have filled meanwhile (-2011), or the answer may be lost, and then it is asked
@@ -23,6 +27,7 @@ def withdraw_rested(venue: Venue, orders: Sequence[Order], *, at: datetime, rest
         if not order.is_resting or order.signed_at is None or at - order.signed_at < rest:
             continue
         asked += 1
+        note_cancel(ledger, order, at=at, run=run)
         answer = "canceled"
         try:
             venue.cancel(order.intent.instrument, order.client_order_id)
@@ -40,3 +45,9 @@ def withdraw_rested(venue: Venue, orders: Sequence[Order], *, at: datetime, rest
             answer=answer,
         )
     return asked
+
+
+def note_cancel(ledger: Ledger, order: Order, *, at: datetime, run: Run) -> None:
+    """Write down a cancel that is about to be asked for: it counts as a message, and is never kept back for it."""
+    with ledger.transaction() as books:
+        books.risk.note_cancel(order.intent.account, order.client_order_id, at, run)

@@ -43,6 +43,8 @@ class AccountPipeline:
         if url is None:
             raise ConfigurationError("no database is named: expected TRADING_DATABASE_URL")
         migrate(url.reveal())
+        with self._context():
+            self._manager.deploy.run(self._run)
 
     def open_account(self) -> str:
         """Open a new account, halted; in replay the first halt is released by a self-signed, audited override."""

@@ -41,6 +41,10 @@ class ControlStore(Protocol):
         """Append that somebody restored the ledger from a backup."""
         ...
 
+    def record(self, account: str, event: ControlEvent) -> None:
+        """Append an event that neither halts nor releases. Raises InvariantViolation for one that does."""
+        ...
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         ...

@@ -15,10 +15,12 @@ from trading.domain.decision import Decision, Recorded
 from trading.domain.ids import Run
 from trading.domain.ledger import LedgerTransaction
 from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
+from trading.domain.traffic import TrafficQuestion
 from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
 from trading.ports.orders import FillStore, OrderStore
+from trading.ports.risk import RiskStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +77,14 @@ class EntryStore(Protocol):
 
     def references(self, account: str, prefix: str) -> list[str]:
         """References that start with `prefix`, in the order in which they were posted."""
+        ...
+
+    def flows_since(self, account: str, position: int) -> dict[tuple[str, str], Decimal]:
+        """(sub_account, currency) → what transactions after `position` moved, but for fills: deposits, transfers."""
+        ...
+
+    def position(self) -> int:
+        """How far the ledger goes: the number of its newest transaction."""
         ...
 
     def balances(self, account: str) -> dict[tuple[str, str], Decimal]:
@@ -181,11 +191,13 @@ class Books(Protocol):
     @property
     def reconciliations(self) -> ReconciliationStore: ...  # noqa: D102
     @property
+    def risk(self) -> RiskStore: ...  # noqa: D102
+    @property
     def conformances(self) -> ConformanceStore: ...  # noqa: D102
     @property
     def runs(self) -> RunStore: ...  # noqa: D102
 
-    def read_ahead(self, account: str, client_order_id: str, *, signed_since: datetime) -> None:
+    def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Lock the account and ask for all that its sender reads of it and of one order, where that saves round trips.
 
         It changes no answer: whoever needs the lock asks for it all the same.

@@ -54,10 +54,6 @@ class OrderStore(Protocol):
         """Orders signed at or after `since`, the oldest signature first."""
         ...
 
-    def signed_since(self, account: str, since: datetime) -> int:
-        """How many orders were signed at or after `since`, for the rate limits and the breaker."""
-        ...
-
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""
         ...

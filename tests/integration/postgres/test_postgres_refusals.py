@@ -25,6 +25,7 @@ IMMUTABLE = (
     "fill",
     "ledger_entry",
     "ledger_transaction",
+    "cancel_request",
     "order_check",
     "order_event",
     "order_intent",

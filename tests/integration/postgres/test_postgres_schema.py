@@ -16,7 +16,7 @@ from trading.domain.kill_switch import ControlKind
 from trading.domain.ledger import Category
 from trading.domain.order import OrderType, Purpose, Side
 from trading.domain.reconciliation import DiscrepancyKind
-from trading.domain.risk import Verdict
+from trading.domain.snapshot import Verdict
 from trading.errors import ConfigurationError
 
 PASSWORD = "hunter2-canary"

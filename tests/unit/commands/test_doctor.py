@@ -105,6 +105,12 @@ def open_secret(_: Desk, __: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "secrets" / "kill_switch_secret").chmod(0o644)
 
 
+def refused_limits(desk: Desk, _: pytest.MonkeyPatch, folder: Path) -> None:
+    desk.limit()
+    path = folder / "portfolio.toml"
+    path.write_text(path.read_text().replace("max_orders_per_minute", "max_orders"))
+
+
 def wrong_portfolio(_: Desk, __: pytest.MonkeyPatch, folder: Path) -> None:
     (folder / "portfolio.toml").write_text("nonsense = 1")
 
@@ -125,6 +131,7 @@ def no_log_folder(_: Desk, __: pytest.MonkeyPatch, folder: Path) -> None:
         (old_schema, "database", ("version none", "trading db migrate")),
         (open_secret, "secrets", ("kill_switch_secret", "chmod 600")),
         (wrong_portfolio, "portfolio", ("nonsense",)),
+        (refused_limits, "portfolio", ("recorded limits stay in force", "max_orders")),
         (no_log_folder, "logs", ("logs", "not writable")),
     ],
 )

@@ -4,15 +4,17 @@ import dataclasses
 import hashlib
 import pickle
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from trading.config.portfolio import _Limits, load_portfolio
+from trading.config.portfolio import load_portfolio
+from trading.config.portfolio_tables import LimitsTable
+from trading.domain.limits import Limits, ScopedLimits
 from trading.domain.portfolio import Parameters
 from trading.domain.resting import RestPolicy, WhenRested
-from trading.domain.risk import Limits
 from trading.errors import ConfigurationError
 
 SHIPPED = Path(__file__).parents[3] / "portfolio.toml"
@@ -75,7 +77,7 @@ def test_what_the_shipped_file_says_of_rested_orders_is_what_holds_without_it(tm
 
 
 def test_the_table_of_limits_has_the_fields_of_the_domain_s() -> None:
-    assert list(_Limits.model_fields) == [field.name for field in dataclasses.fields(Limits)]
+    assert list(LimitsTable.model_fields) == [field.name for field in dataclasses.fields(Limits)]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,65 @@ def test_a_policy_that_could_never_speak_is_named(tmp_path: Path) -> None:
         loaded(*fine)
     with pytest.raises(ConfigurationError, match=r"sma_crossover: when_rested is 'cross': expected a rest_s below 60"):
         loaded("cross", 60)
+
+
+def with_scopes(tmp_path: Path, scopes: str) -> Path:
+    """The shipped file with more tables at its end."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{SHIPPED.read_text()}\n{scopes}\n")
+    return path
+
+
+def test_strategies_and_instruments_have_limits_of_their_own(tmp_path: Path) -> None:
+    scopes = '[limits.strategy.sma_crossover]\nmax_drawdown_bps = 12.5\n[limits.instrument."SOL/USDT"]\n'
+    limits = load_portfolio(with_scopes(tmp_path, f"{scopes}max_orders_per_minute = 2")).limits
+    assert limits.strategy == {"sma_crossover": ScopedLimits(max_drawdown_bps=Decimal("12.5"))}
+    assert limits.instrument == {"SOL/USDT": ScopedLimits(max_orders_per_minute=2)}
+
+
+def test_the_shipped_comments_on_limits_of_scopes_are_valid(tmp_path: Path) -> None:
+    """They may be put in as they stand."""
+    lines = SHIPPED.read_text().splitlines()
+    begin = lines.index("# [limits.strategy.sma_crossover]")
+    scopes = [line.removeprefix("# ") for line in lines[begin:] if re.match(r"# (\[|max_\w+ =)", line)]
+    limits = load_portfolio(with_scopes(tmp_path, "\n".join(scopes))).limits
+    assert set(limits.strategy) | set(limits.instrument) == {"sma_crossover", "SOL/USDT"}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "below", "parts"),
+    [
+        ("[limits.strategy.ghost]\nmax_drawdown_bps = 1", 0, ("[limits.strategy] names 'ghost'", "sma_crossover")),
+        ('[limits.instrument."XRP/USDT"]', 0, ("names 'XRP/USDT'", "BTC/USDT")),
+        ("[limits.strategy.sma_crossover]\nmax_daily_loss = 9", 1, ("'max_daily_loss'", "unit", "max_daily_loss_bps")),
+        ("[limits.strategy.sma_crossover]\nmax_order_notional = -5", 1, ("'-5'", "greater than 0")),
+        ('[limits.instrument."BTC/USDT"]\nmax_drawdown_bps = 5', 1, ("[limits.instrument.BTC/USDT] unknown", "max_")),
+        ('[limits.strategy.sma_crossover]\nmax_order_notional = "5"', 1, ("expected a number",)),
+        ('[limits.strategy."No Name"]', 0, ("No Name",)),
+    ],
+)
+def test_refused_limits_name_line_and_reason_and_the_recorded_ones_stay(
+    tmp_path: Path, scopes: str, below: int, parts: tuple[str, ...]
+) -> None:
+    """A file whose limits alone are wrong goes on with what is in force; without a record it is refused as a whole."""
+    path = with_scopes(tmp_path, scopes)
+    line = path.read_text().splitlines().index(scopes.splitlines()[0]) + 1 + below
+    with pytest.raises(ConfigurationError) as caught:
+        load_portfolio(path)
+    assert [part for part in (f"{path}:{line}: ", *parts) if part not in str(caught.value)] == []
+    recorded = replace(load_portfolio(SHIPPED).limits, strategy={"gone": ScopedLimits(max_drawdown_bps=Decimal(7))})
+    kept = load_portfolio(path, recorded=lambda: recorded)
+    assert (kept.limits, kept.limits_problem) == (recorded, str(caught.value))
+    assert len(kept.strategies) == 2
+    with pytest.raises(ConfigurationError):
+        load_portfolio(path, recorded=lambda: None)
+
+
+def test_a_file_that_is_wrong_elsewhere_too_is_refused_whatever_is_recorded(tmp_path: Path) -> None:
+    path = with_scopes(tmp_path, "[limits.strategy.ghost]")
+    path.write_text(path.read_text().replace("allocation = 0.20", "allocation = 2"))
+    with pytest.raises(ConfigurationError, match="allocation"):
+        load_portfolio(path, recorded=lambda: load_portfolio(SHIPPED).limits)
 
 
 def test_a_file_that_cannot_be_read_names_the_setting(tmp_path: Path) -> None:

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from tests.examples import BTC, ETH, MINUTE, T0, intent
 from trading.domain.kill_switch import MAY_SEND, Answer, TradingState
+from trading.domain.limits import Limits, ScopedLimits
+from trading.domain.losses import EquityMark, first_mark
 from trading.domain.order import Order, OrderState, OrderType, Purpose, Side
-from trading.domain.risk import CHECKS, Limits, RiskSnapshot, Verdict, check_order
+from trading.domain.risk import CHECKS, check_order
+from trading.domain.snapshot import RiskSnapshot, Verdict
+from trading.domain.traffic import Traffic
+from trading.domain.versions import Versions
 
 AT = T0 + timedelta(seconds=5)
 LIMITS = Limits(
@@ -31,6 +36,7 @@ LIMITS = Limits(
     max_reconciliation_age_s=300,
     max_clock_skew_ms=1_000,
     max_order_quantity=Decimal(8),
+    reserved_cancels_per_minute=5,
 )
 
 DENIED, DEFERRED, ALLOWED = Verdict.DENIED, Verdict.DEFERRED, Verdict.ALLOWED
@@ -67,7 +73,6 @@ def risk(**changes: Any) -> RiskSnapshot:
         "exposures": {},
         "equity": Decimal(10_000),
         "free_quote": Decimal(1_000),
-        "orders_last_minute": 0,
         "newest_clean_at": T0,
         "skew_ms": 0.0,
     }
@@ -87,6 +92,22 @@ def test_a_calm_account_may_send() -> None:
     assert (checked.verdict, checked.codes, dict(checked.figures)) == (ALLOWED, (), {})
 
 
+def own(**limits: Any) -> Limits:
+    """The limits, and some of the strategy's own."""
+    return replace(LIMITS, strategy={"sma": ScopedLimits(**limits)})
+
+
+def of_btc(**limits: Any) -> Limits:
+    """The limits, and some of the instrument's own."""
+    return replace(LIMITS, instrument={BTC.symbol: ScopedLimits(**limits)})
+
+
+def marked(scope: str, *, high: str = "1", day: str = "1", now: str = "1") -> dict[str, EquityMark]:
+    """One scope's mark: its index at best, at the day's start, and now."""
+    mark = first_mark(scope, equity=Decimal(1_000), at=T0, position=0)
+    return {scope: replace(mark, high_index=Decimal(high), day_index=Decimal(day), index=Decimal(now))}
+
+
 SPEAKS: list[tuple[str, Verdict, RiskSnapshot]] = [
     ("kill_switch", DEFERRED, risk(state=TradingState.HALT)),
     ("kill_switch", DEFERRED, risk(state=TradingState.STALE)),
@@ -103,14 +124,14 @@ SPEAKS: list[tuple[str, Verdict, RiskSnapshot]] = [
     ("outcome_unknown_open", DEFERRED, risk(others=(other(OrderState.OUTCOME_UNKNOWN, side=Side.SELL),))),
     ("restricted_instrument", DENIED, risk(instrument=None)),
     ("restricted_instrument", DENIED, risk(instrument=replace(BTC, trading=False))),
-    ("venue_filter", DENIED, risk(intent=wish(quantity=Decimal("4.000001")))),
-    ("venue_filter", DENIED, risk(instrument=replace(BTC, min_quantity=Decimal(6)))),
-    ("venue_filter", DENIED, risk(instrument=replace(BTC, max_quantity=Decimal(4)))),
-    ("venue_filter", DENIED, risk(instrument=replace(BTC, market_max_quantity=Decimal(4)))),
-    ("venue_filter", DENIED, risk(instrument=replace(BTC, market_lot_step=Decimal(2)))),
-    ("venue_filter", DENIED, risk(instrument=replace(BTC, min_notional=Decimal(501)))),
+    ("lot_size", DENIED, risk(intent=wish(quantity=Decimal("4.000001")))),
+    ("lot_size", DENIED, risk(instrument=replace(BTC, min_quantity=Decimal(6)))),
+    ("max_quantity", DENIED, risk(instrument=replace(BTC, max_quantity=Decimal(4)))),
+    ("max_quantity", DENIED, risk(instrument=replace(BTC, market_max_quantity=Decimal(4)))),
+    ("lot_size", DENIED, risk(instrument=replace(BTC, market_lot_step=Decimal(2)))),
+    ("min_notional", DENIED, risk(instrument=replace(BTC, min_notional=Decimal(501)))),
     (
-        "venue_filter",
+        "tick_size",
         DENIED,
         risk(intent=wish(order_type=OrderType.LIMIT, limit_price=Decimal("100.001"))),
     ),
@@ -125,7 +146,36 @@ SPEAKS: list[tuple[str, Verdict, RiskSnapshot]] = [
     ),
     ("max_position", DENIED, risk(exposures={BTC.symbol: Decimal(1_500)})),
     ("max_gross_exposure", DENIED, risk(exposures={ETH.symbol: Decimal(4_500)})),
-    ("max_orders_per_minute", DEFERRED, risk(orders_last_minute=10)),
+    ("max_orders_per_minute", DEFERRED, risk(traffic=Traffic(orders=10))),
+    ("max_orders_per_minute", DEFERRED, risk(limits=own(max_orders_per_minute=3), traffic=Traffic(of_strategy=3))),
+    ("max_orders_per_minute", DEFERRED, risk(limits=of_btc(max_orders_per_minute=3), traffic=Traffic(of_instrument=3))),
+    ("max_messages_per_minute", DEFERRED, risk(traffic=Traffic(orders=9, cancels=6))),
+    ("repeated_order", DENIED, risk(traffic=Traffic(alike=4))),
+    ("repeated_order", DENIED, risk(limits=own(repeated_order_count=2), traffic=Traffic(alike=1))),
+    ("strategy_disabled", DEFERRED, risk(disabled="repeated_order", traffic=Traffic(alike=9))),
+    ("version_mismatch", DEFERRED, risk(versions=Versions(code="0.1", deployed_code="0.2"))),
+    ("version_mismatch", DEFERRED, risk(versions=Versions(schema="0014", deployed_schema="0015"))),
+    ("max_daily_loss", DENIED, risk(marks=marked("account:replay", now="0.8999"))),
+    ("max_daily_loss", DENIED, risk(marks=marked("strategy:sma", now="0.8999"))),
+    ("max_daily_loss", DENIED, risk(limits=own(max_daily_loss_bps=50), marks=marked("strategy:sma", now="0.99"))),
+    ("max_drawdown", DENIED, risk(marks=marked("account:replay", day="0.7", now="0.6999"))),
+    (
+        "max_drawdown",
+        DENIED,
+        risk(limits=own(max_drawdown_bps=50), marks=marked("strategy:sma", day="0.99", now="0.99")),
+    ),
+    ("max_order_notional", DENIED, risk(limits=own(max_order_notional=Decimal("500.49")))),
+    ("max_order_notional", DENIED, risk(limits=of_btc(max_order_notional=Decimal("500.49")))),
+    ("max_order_quantity", DENIED, risk(limits=of_btc(max_order_quantity=Decimal(4)))),
+    ("price_collar", DENIED, risk(limits=of_btc(price_collar_bps=Decimal(9)))),
+    ("max_position", DENIED, risk(limits=own(max_position_notional=Decimal(600)), own_exposures={BTC.symbol: 100})),
+    ("max_position", DENIED, risk(limits=of_btc(max_position_notional=Decimal(600)), exposures={BTC.symbol: 100})),
+    (
+        "max_gross_exposure",
+        DENIED,
+        risk(limits=own(max_gross_exposure_bps=Decimal(5_000)), own_equity=Decimal(1_000), own_exposures={}),
+    ),
+    ("stale_data", DEFERRED, risk(limits=of_btc(max_candle_age_s=4))),
     ("overshoot", DENIED, risk(held=Decimal("0.00001"))),
     ("overshoot", DENIED, risk(others=(other(quantity=Decimal("0.00001")),))),
     ("insufficient_funds", DENIED, risk(free_quote=Decimal("500.49"))),
@@ -161,7 +211,22 @@ AT_THE_EDGE: list[tuple[str, RiskSnapshot]] = [
     ("no price is known but the reference", risk(expected_price=None)),
     ("exactly the position cap", risk(exposures={BTC.symbol: Decimal("1499.5")})),
     ("exactly the gross cap", risk(exposures={ETH.symbol: Decimal("4499.5")})),
-    ("one below the rate", risk(orders_last_minute=9)),
+    ("one below the rate", risk(traffic=Traffic(orders=9))),
+    ("one message below what orders may take", risk(traffic=Traffic(orders=9, cancels=5))),
+    ("one repetition fewer", risk(traffic=Traffic(alike=3))),
+    ("a disabled strategy's way out", risk(intent=wish(purpose=Purpose.PROTECTIVE), disabled="repeated_order")),
+    ("the way out, once more", risk(intent=wish(purpose=Purpose.FLATTEN), traffic=Traffic(alike=9))),
+    ("versions that agree", risk(versions=Versions(code="1", schema="2", deployed_code="1", deployed_schema="2"))),
+    ("nobody said what is deployed", risk(versions=Versions(code="1", schema="2"))),
+    ("exactly the daily loss", risk(marks=marked("account:replay", now="0.9"))),
+    ("exactly the drawdown", risk(marks=marked("account:replay", day="0.7", now="0.7"))),
+    ("another strategy's loss", risk(marks=marked("strategy:other", now="0.5"))),
+    (
+        "a loss, and a sale of what is held",
+        risk(intent=sale(), held=Decimal(5), marks=marked("account:replay", now="0.5")),
+    ),
+    ("another strategy's own limits", risk(limits=replace(LIMITS, strategy={"x": ScopedLimits(max_order_notional=1)}))),
+    ("own limits that are wider", risk(limits=own(max_order_notional=Decimal(9_999), max_daily_loss_bps=9_999))),
     ("exactly the funds", risk(free_quote=Decimal("500.5"))),
     ("exactly the smallest notional", risk(instrument=replace(BTC, min_notional=Decimal("500.5")))),
     ("filters that are unset", risk(instrument=replace(BTC, max_quantity=Decimal(0), lot_step=Decimal(0)))),
@@ -214,11 +279,11 @@ def test_nothing_is_sold_short_twice_or_below_its_target(snapshot: RiskSnapshot,
 def test_one_denial_outweighs_every_deferral() -> None:
     """Halted, late and too large: denied for good, and all three are recorded."""
     snapshot = risk(
-        state=TradingState.HALT, orders_last_minute=99, limits=replace(LIMITS, max_order_quantity=Decimal(1))
+        state=TradingState.HALT, traffic=Traffic(orders=99), limits=replace(LIMITS, max_order_quantity=Decimal(1))
     )
     checked = check_order(snapshot)
     assert checked.verdict is DENIED
-    assert checked.codes == ("kill_switch", "max_order_quantity", "max_orders_per_minute")
+    assert checked.codes == ("kill_switch", "max_order_quantity", "max_orders_per_minute", "max_messages_per_minute")
 
 
 @pytest.mark.parametrize("state", list(TradingState))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.desk import Desk, plan, portfolio, with_limits
+from tests.desk import Desk, plan, portfolio
 from tests.examples import ACCOUNT
 from trading.domain.ids import Run
 from trading.errors import ConfigurationError, TradingHalted
@@ -80,7 +80,7 @@ def test_a_halt_is_named(desk: Desk) -> None:
 
 def test_a_denied_order_shows_the_limit(desk: Desk) -> None:
     """The code that spoke against it, with its figures."""
-    desk.portfolio = with_limits(desk.portfolio, max_order_notional=Decimal(20_000))
+    desk.limit(max_order_notional=Decimal(20_000))
     desk.cycle()
     denied = [step for step in steps(explained(desk), "order") if step.facts["state"] == "denied"]
     assert [step.facts["instrument"] for step in denied] == ["BTC/USDT"]

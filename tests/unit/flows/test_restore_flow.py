@@ -384,7 +384,7 @@ def test_books_of_its_own_make_a_wiped_venue_agree() -> None:
     first = desk.read(lambda books: books.control.halts("second"))[0]
     resume = Resume(desk.ledger, desk.clock, environment=ENVIRONMENT, keys=KEYS, **common)
     resume.run(desk.run_of("resume"), desk.token(first.halt_id))
-    RenewLease(desk.ledger, desk.market, desk.clock, max_clock_skew_ms=1_000, **common).run(desk.run_of("lease"))
+    RenewLease(desk.ledger, desk.market, desk.clock, portfolio=desk.portfolio, **common).run(desk.run_of("lease"))
     desk.ingest()
     desk.evaluate()
     placing = Place(

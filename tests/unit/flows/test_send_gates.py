@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import Behind, Desk, constant, with_limits
+from tests.desk import Behind, Desk, constant
 from tests.examples import ACCOUNT, BTC
 from trading.domain.kill_switch import LatchState
 from trading.domain.order import OrderRequest
@@ -191,7 +191,7 @@ def test_old_candles_defer() -> None:
         desk.next_minute()
     desk.ingest()
     desk.evaluate()
-    desk.portfolio = with_limits(desk.portfolio, max_candle_age_s=1)
+    desk.limit(max_candle_age_s=1)
     desk.lease()
     desk.reconcile()
     desk.place()
@@ -213,7 +213,7 @@ def test_old_candles_defer() -> None:
 def test_a_limit_of_the_portfolio_keeps_the_order_back(limit: str, value: Any, code: str) -> None:
     """Each limit alone is enough for 0 POSTs, and the check is recorded with its figures."""
     desk = ready()
-    desk.portfolio = with_limits(desk.portfolio, **{limit: value})
+    desk.limit(**{limit: value})
     report = desk.place()
     assert desk.posts() == []
     assert codes(desk) == {code}
@@ -226,7 +226,7 @@ def test_a_limit_of_the_portfolio_keeps_the_order_back(limit: str, value: Any, c
 def test_everything_sent_counts_at_once_against_a_cap() -> None:
     """25,000 of BTC fit under 26,000 together; 5,000 of ETH after them do not, though no fill is booked yet."""
     desk = ready()
-    desk.portfolio = with_limits(desk.portfolio, max_gross_exposure_bps=Decimal(2_600))
+    desk.limit(max_gross_exposure_bps=Decimal(2_600))
     report = desk.place()
     assert (report.outcomes["sent"], report.outcomes["denied"]) == (1, 1)
     assert len(desk.posts()) == 1

@@ -41,7 +41,14 @@ def send(desk: Desk, order: Order | None = None, *, paused: bool | None = False)
     )
     epoch = desk.read(lambda books: books.accounts.get(ACCOUNT).epoch)
     view = view_market(desk.ledger, desk.market, desk.clock, desk.portfolio)
-    return sender.send(order or desk.orders()[0], view, desk.run_of("send"), epoch=epoch, pause=flag(paused))
+    return sender.send(
+        order or desk.orders()[0],
+        view,
+        desk.run_of("send"),
+        limits=desk.portfolio.limits,
+        epoch=epoch,
+        pause=flag(paused),
+    )
 
 
 def raising(error: Exception) -> Callable[[OrderRequest], VenueOrder]:
@@ -166,7 +173,8 @@ def test_a_denial_names_every_code_and_every_figure_in_one_line() -> None:
     assert why == (
         "kill_switch; max_order_quantity (kill_switch.answer=no, "
         "kill_switch.because=Airflow says that the DAG kill_switch is paused, kill_switch.purpose=entry, "
-        "kill_switch.state=halt, max_order_quantity.limit=1, max_order_quantity.quantity=250)"
+        "kill_switch.state=halt, max_order_quantity.limit=1, max_order_quantity.of=account, "
+        "max_order_quantity.quantity=250)"
     )
     (order,) = desk.orders()
     assert (str(order.state), order.reason) == ("denied", why)

@@ -1,5 +1,6 @@
 """The kill switch's memory."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -70,10 +71,19 @@ class MemoryControl:
         self._require(event, ControlKind.RESTORED)
         self._append(account, event)
 
+    def record(self, account: str, event: ControlEvent) -> None:
+        """Append an event that neither halts nor releases."""
+        if event.kind in (ControlKind.HALT_ENGAGED, ControlKind.HALT_RELEASED):
+            raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
+        self._append(account, event)
+
+    def events(self, account: str) -> Iterator[ControlEvent]:
+        """Every event that concerns the account, newest first."""
+        return (event for owner, event in reversed(self._log) if self._concerns(owner, account))
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
-        mine = (event for owner, event in reversed(self._log) if self._concerns(owner, account))
-        return [event for _, event in zip(range(limit), mine, strict=False)]
+        return [event for _, event in zip(range(limit), self.events(account), strict=False)]
 
     def lease_expires_at(self, account: str) -> datetime | None:
         """When the dead man's switch forbids entries, unless it is renewed."""

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from decimal import Decimal, localcontext
+from itertools import islice
 
 from trading.adapters.memory.accounts import MemoryAccounts
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run
-from trading.domain.ledger import Category, LedgerTransaction
+from trading.domain.ledger import FILL, Category, LedgerTransaction
 from trading.domain.money import EXACT, ZERO
 
 
@@ -39,6 +40,20 @@ class MemoryEntries:
     def references(self, account: str, prefix: str) -> list[str]:
         """References that start with `prefix`, in the order in which they were posted."""
         return [reference for reference in self._references.get(account, ()) if reference.startswith(prefix)]
+
+    def flows_since(self, account: str, position: int) -> dict[tuple[str, str], Decimal]:
+        """(sub_account, currency) → what transactions after `position` moved, but for fills."""
+        flows: defaultdict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+        with localcontext(EXACT):
+            for posted in islice(self._transactions.values(), position, None):
+                for entry in posted.entries if posted.account == account and posted.kind != FILL else ():
+                    if entry.category is Category.ASSET:
+                        flows[entry.sub_account, entry.currency] += entry.amount
+        return dict(flows)
+
+    def position(self) -> int:
+        """How far the ledger goes: the number of its newest transaction."""
+        return len(self._transactions)
 
     def balances(self, account: str) -> dict[tuple[str, str], Decimal]:
         """(sub_account, currency) → sum of the asset legs; zeros left out."""

@@ -16,8 +16,10 @@ from trading.adapters.memory.instruments import MemoryInstruments
 from trading.adapters.memory.journal import Journal
 from trading.adapters.memory.orders import MemoryOrders
 from trading.adapters.memory.reconciliations import MemoryReconciliations
+from trading.adapters.memory.risk import MemoryRisk
 from trading.adapters.memory.runs import MemoryRuns
 from trading.clock import Clock
+from trading.domain.traffic import TrafficQuestion
 from trading.errors import InvariantViolation
 
 
@@ -35,10 +37,11 @@ class MemoryBooks:
         self.entries = MemoryEntries(journal, self.accounts)
         self.fills = MemoryFills(journal, self.orders, self.entries, self.instruments)
         self.reconciliations = MemoryReconciliations(journal, self.accounts)
+        self.risk = MemoryRisk(journal, self.orders, self.control)
         self.conformances = MemoryConformances(journal)
         self.runs = MemoryRuns(journal)
 
-    def read_ahead(self, account: str, client_order_id: str, *, signed_since: datetime) -> None:
+    def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Nothing is far away here."""
 
     def now(self) -> datetime:

@@ -12,7 +12,8 @@ from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run, chain_hash
 from trading.domain.order import SENT_OPEN, Order, OrderEvent, OrderIntent, OrderState, apply_event, fold
 from trading.domain.plan import PlanLine
-from trading.domain.risk import CheckedOrder, Verdict
+from trading.domain.risk import CheckedOrder
+from trading.domain.snapshot import Verdict
 from trading.errors import InvariantViolation
 
 _Facts = tuple[str, int, str, str, str, datetime, str, int]
@@ -129,10 +130,6 @@ class MemoryOrders:
         signed = self._signed.get(account, [])
         first = bisect_left(signed, since, key=lambda row: row[0])
         return self._all(client_order_id for _, _, client_order_id in signed[first:])
-
-    def signed_since(self, account: str, since: datetime) -> int:
-        """How many orders were signed at or after `since`."""
-        return len(self.submitted_since(account, since))
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""

@@ -63,6 +63,12 @@ class PostgresControl:
         """Append that somebody restored the ledger from a backup."""
         self._add(account, event, ControlKind.RESTORED)
 
+    def record(self, account: str, event: ControlEvent) -> None:
+        """Append an event that neither halts nor releases."""
+        if event.kind in (ControlKind.HALT_ENGAGED, ControlKind.HALT_RELEASED):
+            raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
+        self._add(account, event, event.kind)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         rows = self._session.all("control_history", {"account": account, "limit": max(0, limit)})

@@ -38,6 +38,16 @@ class PostgresEntries:
         rows = self._session.all("ledger_references", {"account": account, "prefix": prefix})
         return [row["reference"] for row in rows]
 
+    def flows_since(self, account: str, position: int) -> dict[tuple[str, str], Decimal]:
+        """(sub_account, currency) → what transactions after `position` moved, but for fills."""
+        rows = self._session.all("flows_since", {"account": account, "position": position})
+        return {(row["sub_account"], row["currency"]): row["amount"] for row in rows}
+
+    def position(self) -> int:
+        """How far the ledger goes: the number of its newest transaction."""
+        row = self._session.one("ledger_position")
+        return int(row["position"]) if row else 0
+
     def balances(self, account: str) -> dict[tuple[str, str], Decimal]:
         """(sub_account, currency) → sum of the asset legs; zeros left out."""
         rows = self._session.all("balances", {"account": account})

@@ -21,7 +21,9 @@ from trading.adapters.postgres.fills import PostgresFills
 from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
+from trading.adapters.postgres.risk import PostgresRisk, traffic_facts
 from trading.adapters.postgres.runs import PostgresRuns
+from trading.domain.traffic import TrafficQuestion
 from trading.errors import DatabaseUnavailable, InvariantViolation
 
 #: Longer than a sender may need for its POST, so that whoever waits for longer knows that something is wrong.
@@ -42,12 +44,13 @@ class PostgresBooks:
         self.fills = PostgresFills(session, self.entries, self.instruments)
         self.control = PostgresControl(session)
         self.reconciliations = PostgresReconciliations(session)
+        self.risk = PostgresRisk(session)
         self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)
 
-    def read_ahead(self, account: str, client_order_id: str, *, signed_since: datetime) -> None:
+    def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Lock the account and ask for all that its sender reads, in one round trip; each reads behind the lock."""
-        of_account = {"account": account}
+        of_account = {"account": question.account}
         self._session.ahead(
             [
                 ("lock_account", of_account),
@@ -58,7 +61,8 @@ class PostgresBooks:
                 ("open_halts", of_account),
                 ("get_lease", of_account),
                 ("database_time", None),
-                ("count_signed_since", {**of_account, "since": signed_since}),
+                ("traffic", traffic_facts(question)),
+                ("risk_standing", of_account),
                 ("newest_clean", {**of_account, "full_history": False}),
                 ("open_discrepancies", of_account),
             ]

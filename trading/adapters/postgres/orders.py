@@ -21,7 +21,8 @@ from trading.domain.order import (
     apply_event,
 )
 from trading.domain.plan import PlanLine
-from trading.domain.risk import CheckedOrder, Verdict
+from trading.domain.risk import CheckedOrder
+from trading.domain.snapshot import Verdict
 from trading.errors import InvariantViolation
 
 _INTENT: Final = frozenset(field.name for field in fields(OrderIntent))
@@ -91,11 +92,6 @@ class PostgresOrders:
     def submitted_since(self, account: str, since: datetime) -> list[Order]:
         """Orders signed at or after `since`, oldest first."""
         return self._orders("orders_signed_since", account=account, since=since)
-
-    def signed_since(self, account: str, since: datetime) -> int:
-        """How many orders were signed at or after `since`."""
-        row = self._session.one("count_signed_since", {"account": account, "since": since})
-        return int(row["orders"]) if row else 0
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""

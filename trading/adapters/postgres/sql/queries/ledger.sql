@@ -112,6 +112,22 @@ SELECT reference
    AND starts_with(reference, %(prefix)s)
  ORDER BY transaction_id;
 
+-- flows_since --
+-- What transactions after a position moved, but for fills: deposits, withdrawals, transfers between sub-accounts.
+SELECT entry.sub_account, entry.currency, sum(entry.amount) AS amount
+  FROM trading.ledger_transaction AS posted
+  JOIN trading.ledger_entry AS entry USING (transaction_id)
+ WHERE posted.account = %(account)s
+   AND posted.transaction_id > %(position)s
+   AND posted.kind <> 'fill'
+   AND entry.category = 'asset'
+ GROUP BY entry.sub_account, entry.currency;
+
+-- ledger_position --
+-- How far the ledger goes.
+SELECT COALESCE(max(transaction_id), 0) AS position
+  FROM trading.ledger_transaction;
+
 -- balances --
 -- What each sub-account holds of each currency; zeros left out.
 SELECT sub_account, currency, amount

@@ -106,13 +106,6 @@ SELECT order_current.*
   JOIN trading.order_current USING (client_order_id)
  ORDER BY signed.last_signed_at, order_current.number;
 
--- count_signed_since --
--- How many orders were signed at or after an instant.
-SELECT count(DISTINCT client_order_id) AS orders
-  FROM trading.order_event
- WHERE account = %(account)s
-   AND signed_at >= %(since)s;
-
 -- recent_orders --
 -- The newest orders.
 SELECT *
