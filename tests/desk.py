@@ -18,12 +18,14 @@ from trading.adapters.memory.venue import MemoryVenue, Post
 from trading.adapters.memory.witness import MemoryWitness
 from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
+from trading.domain.kill_switch import HaltLevel
 from trading.domain.market import CandleSeries, Panel, to_ms
 from trading.domain.money import ZERO
 from trading.domain.order import Order
 from trading.domain.override import Override, sign_override
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.risk import Limits
+from trading.domain.scope import Scope
 from trading.domain.venue_order import Horizon
 from trading.flows.evaluate import Evaluate, EvaluateReport, Strategy
 from trading.flows.halt import Halt
@@ -214,9 +216,10 @@ class Desk:
             self.run_of("lease")
         )
 
-    def halt(self, reason: str = "a test says so") -> int:
+    def halt(self, reason: str = "a test says so", *, scope: str = "all", level: HaltLevel = HaltLevel.HALT) -> int:
         flow = Halt(self.ledger, self.worker_clock, account=ACCOUNT)
-        return flow.run(self.run_of("halt"), author="ada", reason=reason).halt_id
+        run = self.run_of("halt")
+        return flow.run(run, author="ada", reason=reason, scope=Scope.parse(scope), level=level).halt_id
 
     def resume(self, halt_id: int, **changes: Any) -> None:
         flow = Resume(self.ledger, self.worker_clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)

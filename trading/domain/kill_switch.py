@@ -1,6 +1,6 @@
 """The kill switch: what may be sent in which state, as one literal table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trading.domain.order import Purpose
+from trading.domain.scope import Scope
 
 
 class ControlKind(StrEnum):
@@ -18,6 +19,16 @@ class ControlKind(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     ADOPTED = "adopted"
     RESTORED = "restored"
+    HALT_EFFECTIVE = "halt_effective"
+    HALT_VERIFIED = "halt_verified"
+    REDUCE_ONLY_GRANTED = "reduce_only_granted"
+
+
+class HaltLevel(StrEnum):
+    """How much a halt forbids. These words are the same in commands, forms, pages and alerts."""
+
+    PAUSE_ENTRIES = "pause-entries"  # exposure may fall, not rise
+    HALT = "halt"  # nothing is sent
 
 
 class LatchState(StrEnum):
@@ -33,7 +44,7 @@ class TradingState(StrEnum):
     """What an account may do now."""
 
     RUNNING = "running"
-    PAUSE_ENTRIES = "pause_entries"
+    PAUSE_ENTRIES = "pause-entries"
     HALT = "halt"
     STALE = "stale"  # running, but the lease expired, or the clock or the reconciliation is stale
     UNREADABLE = "unreadable"
@@ -46,9 +57,6 @@ class Answer(StrEnum):
     NO = "no"
     DEFERRED = "deferred"
     OVERRIDE = "override"  # only with a signed reduce_only override
-
-
-_P, _A = Purpose, Answer
 
 
 def _row(entry: Answer, rebalance: Answer, protective: Answer, flatten: Answer) -> Mapping[Purpose, Answer]:
@@ -64,12 +72,13 @@ def _row(entry: Answer, rebalance: Answer, protective: Answer, flatten: Answer) 
 
 _A = Answer
 
-#: State → purpose → answer. Cancelling and reading are always allowed.
+#: State → purpose → answer. Cancelling and reading are always allowed. Whatever may be sent in another state than
+#: running may only lower what is held, by no more than is held and not offered already: the checks look at that.
 MAY_SEND: Final[Mapping[TradingState, Mapping[Purpose, Answer]]] = MappingProxyType(
     {
         # in the order: entry, rebalance, protective, flatten
         TradingState.RUNNING: _row(_A.YES, _A.YES, _A.YES, _A.YES),
-        TradingState.PAUSE_ENTRIES: _row(_A.NO, _A.NO, _A.YES, _A.YES),
+        TradingState.PAUSE_ENTRIES: _row(_A.NO, _A.YES, _A.YES, _A.YES),
         TradingState.HALT: _row(_A.NO, _A.NO, _A.YES, _A.OVERRIDE),
         TradingState.STALE: _row(_A.DEFERRED, _A.DEFERRED, _A.YES, _A.OVERRIDE),
         TradingState.UNREADABLE: _row(_A.NO, _A.NO, _A.NO, _A.NO),
@@ -86,6 +95,11 @@ class Halt:
     author: str
     reason: str
     engaged_at: datetime
+    level: HaltLevel = HaltLevel.HALT
+
+    def covers(self, *, account: str, strategy: str = "", instrument: str = "") -> bool:
+        """Whether it forbids orders of these; without strategy and instrument, whether it does for all of them."""
+        return Scope.parse(self.scope).covers(account=account, strategy=strategy, instrument=instrument)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,11 +116,30 @@ class ControlEvent:
     halt_id: int | None = None
     detail: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def level(self) -> HaltLevel:
+        """How much a halt forbids; everything, where it does not say (a pause in Airflow)."""
+        return HaltLevel(self.detail.get("level", HaltLevel.HALT))
 
-def trading_state(halts: tuple[Halt, ...], *, lease_expires_at: datetime | None, at: datetime) -> TradingState:
-    """The state that open halts and the lease make. Without a lease nothing was ever alive: stale."""
-    if halts:
+
+def trading_state(
+    halts: Iterable[Halt],
+    *,
+    lease_expires_at: datetime | None,
+    at: datetime,
+    account: str,
+    strategy: str = "",
+    instrument: str = "",
+) -> TradingState:
+    """The state that open halts and the lease make for one order, or for an account as a whole.
+
+    Without a lease nothing was ever alive: stale.
+    """
+    levels = {h.level for h in halts if h.covers(account=account, strategy=strategy, instrument=instrument)}
+    if HaltLevel.HALT in levels:
         return TradingState.HALT
+    if HaltLevel.PAUSE_ENTRIES in levels:
+        return TradingState.PAUSE_ENTRIES
     if lease_expires_at is None or lease_expires_at <= at:
         return TradingState.STALE
     return TradingState.RUNNING

@@ -10,7 +10,7 @@ from typing import Final
 from trading.domain.kill_switch import MAY_SEND, Answer, TradingState
 from trading.domain.market import Instrument
 from trading.domain.money import BPS, ZERO, on_step, plain
-from trading.domain.order import Order, OrderIntent, OrderType, Side
+from trading.domain.order import Order, OrderIntent, OrderType, Purpose, Side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,11 +80,18 @@ class RiskSnapshot:
     skew_ms: float
     open_discrepancies: int = 0
     state_reason: str = ""  # what made the state, in words
+    granted: bool = False  # a signed reduce_only override covers it
 
     @property
     def reduces(self) -> bool:
         """Whether it can only lower what is held: a sale of no more than that."""
         return self.intent.side is Side.SELL and self.intent.quantity <= self.held
+
+    @property
+    def only_lowers(self) -> bool:
+        """Whether it sells no more than is held and not offered by another order already."""
+        offered = sum((-order.signed_remainder for order in self.siblings if order.intent.side is Side.SELL), ZERO)
+        return self.intent.side is Side.SELL and self.intent.quantity <= self.held - offered
 
     @property
     def siblings(self) -> list[Order]:
@@ -121,7 +128,9 @@ def _text(value: object) -> str:
 
 def _kill_switch(risk: RiskSnapshot) -> Finding | None:
     answer = MAY_SEND[risk.state][risk.intent.purpose]
-    if answer is Answer.YES:
+    allowed = answer is Answer.YES or (answer is Answer.OVERRIDE and risk.granted)
+    runs = risk.state is TradingState.RUNNING and risk.intent.purpose is not Purpose.FLATTEN
+    if allowed and (runs or risk.only_lowers):
         return None
     return _deferred(
         state=risk.state, purpose=risk.intent.purpose, answer=answer, because=risk.state_reason or risk.state

@@ -35,8 +35,10 @@ def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: d
     positions = books.fills.positions(account)
     balances = books.entries.balances(account)
     best = view.best.get(intent.instrument)
-    halts, lease = books.control.halts(account), books.control.lease_expires_at(account)
-    state = trading_state(halts, lease_expires_at=lease, at=books.now())
+    of_order = {"account": account, "strategy": intent.strategy, "instrument": intent.instrument}
+    halts = tuple(halt for halt in books.control.halts(account) if halt.covers(**of_order))
+    lease = books.control.lease_expires_at(account)
+    state = trading_state(halts, lease_expires_at=lease, at=books.now(), **of_order)
     return RiskSnapshot(
         at=at,
         intent=intent,

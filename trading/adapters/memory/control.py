@@ -29,7 +29,14 @@ class MemoryControl:
         """Append a halt; its id."""
         self._require(event, ControlKind.HALT_ENGAGED)
         halt_id = self._append(account, event)
-        halt = Halt(halt_id=halt_id, scope=event.scope, author=event.author, reason=event.reason, engaged_at=event.at)
+        halt = Halt(
+            halt_id=halt_id,
+            scope=event.scope,
+            author=event.author,
+            reason=event.reason,
+            engaged_at=event.at,
+            level=event.level,
+        )
         self._journal.put(self._open, halt_id, (account, halt))
         return halt_id
 

@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.connection import Row, Session
 from trading.domain.ids import Run, chain_hash
-from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, LatchState
+from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, HaltLevel, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 
@@ -20,7 +20,8 @@ class PostgresControl:
 
     def halts(self, account: str) -> tuple[Halt, ...]:
         """Halts that nobody released, oldest first."""
-        return tuple(Halt(**row) for row in self._session.all("open_halts", {"account": account}))
+        rows = self._session.all("open_halts", {"account": account})
+        return tuple(Halt(level=HaltLevel(row.pop("level")), **row) for row in rows)
 
     def engage(self, account: str, event: ControlEvent) -> int:
         """Append a halt; its id."""

@@ -1,6 +1,6 @@
 -- open_halts --
 -- Halts that nobody released: the account's own, and those of all accounts.
-SELECT halt_id, scope, author, reason, engaged_at
+SELECT halt_id, scope, level, author, reason, engaged_at
   FROM trading.halt_open
  WHERE account IN (%(account)s, '*')
  ORDER BY halt_id;
