@@ -27,6 +27,7 @@ from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.risk import Limits
 from trading.domain.scope import Scope
 from trading.domain.venue_order import Horizon
+from trading.flows.enforce_halt import EnforceHalt, EnforceReport
 from trading.flows.evaluate import Evaluate, EvaluateReport, Strategy
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestReport, IngestRequest
@@ -207,6 +208,7 @@ class Desk:
             account=ACCOUNT,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
+            protective_on_halt=self.portfolio.protective_on_halt,
             witness=self.witness,
         )
         return flow.run(self.run_of("reconcile"), full=full)
@@ -220,6 +222,23 @@ class Desk:
         flow = Halt(self.ledger, self.worker_clock, account=ACCOUNT)
         run = self.run_of("halt")
         return flow.run(run, author="ada", reason=reason, scope=Scope.parse(scope), level=level).halt_id
+
+    @property
+    def enforcer(self) -> EnforceHalt:
+        return EnforceHalt(
+            self.ledger,
+            self.venue,
+            self.worker_clock,
+            account=ACCOUNT,
+            horizon=self.horizon,
+            protective_on_halt=self.portfolio.protective_on_halt,
+        )
+
+    def enforce(self) -> EnforceReport:
+        return self.enforcer.run(self.run_of("enforce_halt"))
+
+    def sweep(self) -> EnforceReport:
+        return self.enforcer.sweep(self.run_of("sweep_halt"))
 
     def resume(self, halt_id: int, **changes: Any) -> None:
         flow = Resume(self.ledger, self.worker_clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from trading.adapters.ccxt_exchange import CcxtExchange
 from trading.adapters.disk import require_room
@@ -25,6 +25,7 @@ from trading.errors import ConfigurationError
 from trading.flows.adopt import Adopt
 from trading.flows.bound_strategies import bound_strategies, ingest_requests
 from trading.flows.certify import Certify
+from trading.flows.enforce_halt import EnforceHalt
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
 from trading.flows.halt import Halt
@@ -83,29 +84,30 @@ class TradingManager:
     @cached_property
     def market(self) -> CcxtExchange:
         """Market data of the venue that takes the orders."""
-        self._require_finished_mode()
-        return CcxtExchange(
-            self.config.venue,
-            clock=self.clock,
-            base_url=self.config.exchange_url,
-            api_timeout_s=self.config.api_timeout_s,
-        )
+        return self._exchange()
 
     @cached_property
     def venue(self) -> CcxtExchange:
         """The order desk. Only its address and credentials differ between modes."""
-        self._require_finished_mode()
+        return self._desk()
+
+    def _desk(self) -> CcxtExchange:
+        """One more connection to the order desk."""
         purpose = "paper" if self.config.mode in ("replay", "paper") else "trading"
         credentials = self.secrets.get_exchange_credentials(self.config.venue, purpose)
+        key, secret = credentials.api_key, credentials.api_secret
+        named = f"{key.name} and {secret.name}"
+        return self._exchange(api_key=key.reveal, api_secret=secret.reveal, secrets_named=named)
+
+    def _exchange(self, **signing: Any) -> CcxtExchange:
+        self._require_finished_mode()
         return CcxtExchange(
             self.config.venue,
             clock=self.clock,
             base_url=self.config.exchange_url,
-            api_key=credentials.api_key.reveal,
-            api_secret=credentials.api_secret.reveal,
-            secrets_named=" and ".join(secret.name for secret in (credentials.api_key, credentials.api_secret)),
             recv_window_ms=self.config.recv_window_ms,
             api_timeout_s=self.config.api_timeout_s,
+            **signing,
         )
 
     @property
@@ -145,23 +147,12 @@ class TradingManager:
         """The portfolio's enabled strategies, bound to their checked parameters."""
         return bound_strategies(self.portfolio)
 
-    def ingest_requests(
-        self,
-        timeframes: Sequence[str] | None = None,
-        *,
-        instruments: Sequence[str] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> list[IngestRequest]:
-        """One request a timeframe of the portfolio, with as much history as its longest warm-up needs."""
-        return ingest_requests(
-            self.portfolio,
-            timeframes,
-            instruments=instruments,
-            since=since,
-            until=until,
-            named_in=str(self.config.portfolio_path),
-        )
+    def ingest_requests(self, timeframes: Sequence[str] | None = None, **window: Any) -> list[IngestRequest]:
+        """One request a timeframe of the portfolio, with as much history as its longest warm-up needs.
+
+        `window` narrows them: instruments, since, until, as in `trading.flows.bound_strategies`.
+        """
+        return ingest_requests(self.portfolio, timeframes, named_in=str(self.config.portfolio_path), **window)
 
     @property
     def ingest(self) -> Ingest:
@@ -224,6 +215,7 @@ class TradingManager:
             account=self.config.account,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
+            protective_on_halt=self.portfolio.protective_on_halt,
             witness=self.witness,
         )
 
@@ -253,6 +245,19 @@ class TradingManager:
     def halt(self) -> Halt:
         """No order from here on."""
         return Halt(self.ledger, self.clock, account=self.config.account)
+
+    @property
+    def enforce_halt(self) -> EnforceHalt:
+        """What rests at the venue and is forbidden goes, and the halt's effect is on record."""
+        return EnforceHalt(
+            self.ledger,
+            self.venue,
+            self.clock,
+            account=self.config.account,
+            horizon=self.horizon,
+            protective_on_halt=self.portfolio.protective_on_halt,
+            another=self._desk,
+        )
 
     @property
     def resume(self) -> Resume:

@@ -74,6 +74,8 @@ def status(*, as_json: AsJson = False) -> None:
                 "author": h.author,
                 "reason": h.reason,
                 "engaged_at": h.engaged_at,
+                "effective_at": h.effective_at,
+                "verified_at": h.verified_at,
             }
             for h in halts
         ]
@@ -82,7 +84,9 @@ def status(*, as_json: AsJson = False) -> None:
         return
     show_fields(fields, as_json=False)
     for halt in halts:
-        typer.echo(f"halt {halt.halt_id} ({halt.level}, {halt.scope}) stands, by {halt.author}: {halt.reason}")
+        effect = "entries cancelled" if halt.verified_at else "effective" if halt.effective_at else "not effective yet"
+        what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {effect})"
+        typer.echo(f"{what} stands, by {halt.author}: {halt.reason}")
     typer.echo("")
     show(history, columns, as_json=False, none="no control event yet")
 
@@ -115,6 +119,17 @@ def engage(
     fields = {"run_id": run.run_id, "halt_id": report.halt_id, "level": level, "scope": str(stopped)}
     show_fields(fields, as_json=as_json)
     typer.echo("the DAG halt_trading cancels now; without a running instance: `trading killswitch enforce`", err=True)
+
+
+@killswitch.command(epilog=examples("trading killswitch enforce"))
+def enforce(*, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Cancel what the halts that stand forbid, and see it gone: what the DAG halt_trading does, without Airflow."""
+    with open_run(verbose=verbose) as (manager, run):
+        enforced = manager.enforce_halt.run(run)
+        typer.echo(f"{enforced.halts} halts are effective; the venue is looked at once more past its horizon", err=True)
+        swept = manager.enforce_halt.sweep(run)
+    fields = {"run_id": run.run_id, **enforced.counts, "swept": swept.cancelled}
+    show_fields(fields, as_json=as_json)
 
 
 @killswitch.command(

@@ -24,6 +24,10 @@ class ControlKind(StrEnum):
     REDUCE_ONLY_GRANTED = "reduce_only_granted"
 
 
+#: What becomes of a halt on one account, each at most once.
+EFFECTS: Final = (ControlKind.HALT_EFFECTIVE, ControlKind.HALT_VERIFIED)
+
+
 class HaltLevel(StrEnum):
     """How much a halt forbids. These words are the same in commands, forms, pages and alerts."""
 
@@ -88,7 +92,11 @@ MAY_SEND: Final[Mapping[TradingState, Mapping[Purpose, Answer]]] = MappingProxyT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Halt:
-    """A halt that nobody has released."""
+    """A halt that nobody has released.
+
+    `effective_at`: no order that it forbids is accepted from then on; `verified_at`: the venue showed none that it
+    takes. Both are of one account, None until somebody has seen to it.
+    """
 
     halt_id: int
     scope: str
@@ -96,6 +104,8 @@ class Halt:
     reason: str
     engaged_at: datetime
     level: HaltLevel = HaltLevel.HALT
+    effective_at: datetime | None = None
+    verified_at: datetime | None = None
 
     def covers(self, *, account: str, strategy: str = "", instrument: str = "") -> bool:
         """Whether it forbids orders of these; without strategy and instrument, whether it does for all of them."""

@@ -41,6 +41,10 @@ class ControlStore(Protocol):
         """Append that somebody restored the ledger from a backup."""
         ...
 
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
+        ...
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         ...

@@ -99,7 +99,7 @@ def test_status_for_people(trading: Trading, desk: Desk) -> None:
     halt_id = halted(trading)
     said = trading("killswitch", "status")
     assert "state             halt\n" in said.out
-    assert f"halt {halt_id} (halt, all) stands, by " in said.out
+    assert f"halt {halt_id} (halt, all, not effective yet) stands, by " in said.out
     assert ": looks odd" in said.out
 
 

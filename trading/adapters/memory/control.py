@@ -5,7 +5,7 @@ from datetime import datetime
 
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run
-from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
@@ -20,10 +20,20 @@ class MemoryControl:
         self._open: dict[int, tuple[str, Halt]] = {}
         self._tokens: dict[str, int] = {}
         self._leases: dict[str, datetime] = {}
+        self._effects: dict[tuple[int, str, ControlKind], datetime] = {}
 
     def halts(self, account: str) -> tuple[Halt, ...]:
         """Halts that nobody released, oldest first."""
-        return tuple(self._open[key][1] for key in sorted(self._open) if self._concerns(self._open[key][0], account))
+        effective, verified = EFFECTS
+        return tuple(
+            replace(
+                self._open[key][1],
+                effective_at=self._effects.get((key, account, effective)),
+                verified_at=self._effects.get((key, account, verified)),
+            )
+            for key in sorted(self._open)
+            if self._concerns(self._open[key][0], account)
+        )
 
     def engage(self, account: str, event: ControlEvent) -> int:
         """Append a halt; its id."""
@@ -77,6 +87,14 @@ class MemoryControl:
         self._require(event, ControlKind.RESTORED)
         self._append(account, event)
 
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
+        self._require(event, *EFFECTS)
+        if event.halt_id is None or (event.halt_id, account, event.kind) in self._effects:
+            return
+        self._journal.put(self._effects, (event.halt_id, account, event.kind), event.at)
+        self._append(account, event)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         mine = (event for owner, event in reversed(self._log) if self._concerns(owner, account))
@@ -109,6 +127,6 @@ class MemoryControl:
         return owner in (account, EVERY_ACCOUNT)
 
     @staticmethod
-    def _require(event: ControlEvent, kind: ControlKind) -> None:
-        if event.kind is not kind:
-            raise InvariantViolation(f"expected a {kind} event, got {event.kind}")
+    def _require(event: ControlEvent, *kinds: ControlKind) -> None:
+        if event.kind not in kinds:
+            raise InvariantViolation(f"expected a {' or '.join(kinds)} event, got {event.kind}")

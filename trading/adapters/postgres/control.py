@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.connection import Row, Session
 from trading.domain.ids import Run, chain_hash
-from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, HaltLevel, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 
@@ -64,6 +64,10 @@ class PostgresControl:
         """Append that somebody restored the ledger from a backup."""
         self._add(account, event, ControlKind.RESTORED)
 
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
+        self._add(account, event, *EFFECTS)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         rows = self._session.all("control_history", {"account": account, "limit": max(0, limit)})
@@ -99,16 +103,16 @@ class PostgresControl:
             return LatchState.ABSENT
         return LatchState.ARMED if all(how in ("O", "A") for how in enabled) else LatchState.DISABLED
 
-    def _add(self, account: str, event: ControlEvent, kind: ControlKind) -> int:
-        if event.kind is not kind:
-            raise InvariantViolation(f"expected a {kind} event, got {event.kind}")
+    def _add(self, account: str, event: ControlEvent, *kinds: ControlKind) -> int:
+        if event.kind not in kinds:
+            raise InvariantViolation(f"expected a {' or '.join(kinds)} event, got {event.kind}")
         row = self._session.one(
             "add_control_event",
             {
                 "account": account,
                 "kind": event.kind,
                 "scope": event.scope,
-                "halt_id": None if kind is ControlKind.HALT_ENGAGED else event.halt_id,
+                "halt_id": None if event.kind is ControlKind.HALT_ENGAGED else event.halt_id,
                 "author": event.author,
                 "reason": event.reason,
                 "at": event.at,

@@ -1,21 +1,50 @@
 -- open_halts --
--- Halts that nobody released: the account's own, and those of all accounts.
-SELECT halt_id, scope, level, author, reason, engaged_at
+-- Halts that nobody released: the account's own, and those of all accounts; and since when they are effective there.
+SELECT halt_id, scope, level, author, reason, engaged_at,
+       (
+         SELECT at
+           FROM trading.control_event AS effect
+          WHERE effect.halt_id = halt_open.halt_id
+            AND effect.account = %(account)s
+            AND effect.kind = 'halt_effective'
+       ) AS effective_at,
+       (
+         SELECT at
+           FROM trading.control_event AS effect
+          WHERE effect.halt_id = halt_open.halt_id
+            AND effect.account = %(account)s
+            AND effect.kind = 'halt_verified'
+       ) AS verified_at
   FROM trading.halt_open
  WHERE account IN (%(account)s, '*')
  ORDER BY halt_id;
 
 -- add_control_event --
--- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop.
+-- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop. Only the first effect counts.
 WITH added AS (
   INSERT INTO trading.control_event (account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail)
   VALUES (
     %(account)s, %(kind)s, %(scope)s, %(halt_id)s, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s
   )
+  ON CONFLICT DO NOTHING
   RETURNING event_id, kind
 )
 SELECT event_id, pg_notify('trading_control', kind)
   FROM added;
+
+-- unverified_halts --
+-- Halts of which nobody has seen the effect at the venue yet: asked outside of the books, by whoever wakes halt_trading.
+SELECT halt_id
+  FROM trading.halt_open
+ WHERE account IN (%(account)s, '*')
+   AND NOT EXISTS (
+     SELECT
+       FROM trading.control_event AS effect
+      WHERE effect.halt_id = halt_open.halt_id
+        AND effect.account = %(account)s
+        AND effect.kind = 'halt_verified'
+   )
+ ORDER BY halt_id;
 
 -- release_halt --
 -- The release of exactly this halt, where it is open and concerns the account; unique keys stop a second use.
