@@ -18,7 +18,7 @@ from trading.adapters.memory.venue import MemoryVenue, Post
 from trading.adapters.memory.witness import MemoryWitness
 from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
-from trading.domain.kill_switch import HaltLevel
+from trading.domain.kill_switch import ControlEvent, ControlKind, HaltLevel
 from trading.domain.market import CandleSeries, Panel, to_ms
 from trading.domain.money import ZERO
 from trading.domain.order import Order
@@ -29,6 +29,7 @@ from trading.domain.scope import Scope
 from trading.domain.venue_order import Horizon
 from trading.flows.enforce_halt import EnforceHalt, EnforceReport
 from trading.flows.evaluate import Evaluate, EvaluateReport, Strategy
+from trading.flows.flatten import Flatten, FlattenReport
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestReport, IngestRequest
 from trading.flows.lease import RenewLease
@@ -239,6 +240,38 @@ class Desk:
 
     def sweep(self) -> EnforceReport:
         return self.enforcer.sweep(self.run_of("sweep_halt"))
+
+    def flatten(self, scope: str = "all") -> FlattenReport:
+        flow = Flatten(
+            self.ledger,
+            self.venue,
+            self.market,
+            self.worker_clock,
+            account=ACCOUNT,
+            portfolio=self.portfolio,
+            recv_window_ms=RECV_WINDOW_MS,
+            reconcile=lambda _: self.reconcile(),
+        )
+        return flow.run(self.run_of("flatten"), scope=Scope.parse(scope))
+
+    def grant(self, halt_id: int, *, scope: str = "all", largest: str = "1000000", minutes: float = 10) -> None:
+        """A verified reduce_only override, as the audit log keeps it."""
+        event = ControlEvent(
+            kind=ControlKind.REDUCE_ONLY_GRANTED,
+            author="ada",
+            reason="a test says so",
+            at=self.clock.now(),
+            run_id="grant",
+            dag_id="grant",
+            scope=scope,
+            halt_id=halt_id,
+            detail={
+                "largest_notional": largest,
+                "expires_at": (self.clock.now() + timedelta(minutes=minutes)).isoformat(),
+            },
+        )
+        with self.memory_ledger.transaction() as books:
+            books.control._append(ACCOUNT, event)
 
     def resume(self, halt_id: int, **changes: Any) -> None:
         flow = Resume(self.ledger, self.worker_clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)

@@ -23,11 +23,12 @@ from trading.domain.portfolio import Portfolio
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
 from trading.flows.adopt import Adopt
-from trading.flows.bound_strategies import bound_strategies, ingest_requests
+from trading.flows.bound_strategies import bound_strategies, ingest_requests, named_strategies
 from trading.flows.certify import Certify
 from trading.flows.enforce_halt import EnforceHalt
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
+from trading.flows.flatten import Flatten
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestRequest
 from trading.flows.lease import RenewLease
@@ -92,12 +93,11 @@ class TradingManager:
         return self._desk()
 
     def _desk(self) -> CcxtExchange:
-        """One more connection to the order desk."""
         purpose = "paper" if self.config.mode in ("replay", "paper") else "trading"
         credentials = self.secrets.get_exchange_credentials(self.config.venue, purpose)
         key, secret = credentials.api_key, credentials.api_secret
-        named = f"{key.name} and {secret.name}"
-        return self._exchange(api_key=key.reveal, api_secret=secret.reveal, secrets_named=named)
+        both = f"{key.name} and {secret.name}"
+        return self._exchange(api_key=key.reveal, api_secret=secret.reveal, secrets_named=both)
 
     def _exchange(self, **signing: Any) -> CcxtExchange:
         self._require_finished_mode()
@@ -116,16 +116,13 @@ class TradingManager:
         return FileWitness(self.config.home / "witness" / f"{self.config.account}.json")
 
     def _require_finished_mode(self) -> None:
-        """Refuse what is not built yet, rather than do something like it."""
-        if self.config.mode in ("paper", "live"):
-            why = {
-                "paper": "the paper exchange cannot follow live prices yet",
-                "live": "limits on daily loss and drawdown are not enforced yet",
-            }
-            raise ConfigurationError(
-                f"TRADING_MODE={self.config.mode} is not there yet, since {why[self.config.mode]}: expected replay or"
-                " sandbox"
-            )
+        why = {
+            "paper": "the paper exchange cannot follow live prices yet",
+            "live": "limits on daily loss and drawdown are not enforced yet",
+        }.get(self.config.mode)
+        if why:
+            mode = self.config.mode
+            raise ConfigurationError(f"TRADING_MODE={mode} is not there yet, since {why}: expected replay or sandbox")
 
     @property
     def required_conformance(self) -> ConformanceRequired | None:
@@ -148,10 +145,7 @@ class TradingManager:
         return bound_strategies(self.portfolio)
 
     def ingest_requests(self, timeframes: Sequence[str] | None = None, **window: Any) -> list[IngestRequest]:
-        """One request a timeframe of the portfolio, with as much history as its longest warm-up needs.
-
-        `window` narrows them: instruments, since, until, as in `trading.flows.bound_strategies`.
-        """
+        """One request a timeframe, of as much history as needed; `window`: instruments, since, until."""
         return ingest_requests(self.portfolio, timeframes, named_in=str(self.config.portfolio_path), **window)
 
     @property
@@ -161,15 +155,8 @@ class TradingManager:
 
     def evaluate(self, names: Sequence[str] | None = None) -> Evaluate:
         """Candles to decisions; of these strategies only, where they are named."""
-        strategies = self.strategies()
-        known = [s.plan.name for s in strategies]
-        unknown = [name for name in names or () if name not in known]
-        if unknown:
-            raise ConfigurationError(
-                f"unknown strategy {unknown[0]}: expected one of {', '.join(known)} ([[strategies]] in"
-                f" {self.config.portfolio_path})"
-            )
-        return Evaluate(self.ledger, self.clock, [s for s in strategies if not names or s.plan.name in names])
+        chosen = named_strategies(self.strategies(), names, named_in=str(self.config.portfolio_path))
+        return Evaluate(self.ledger, self.clock, chosen)
 
     @property
     def place(self) -> Place:
@@ -232,8 +219,8 @@ class TradingManager:
     @property
     def lease(self) -> RenewLease:
         """The dead man's switch."""
-        skew_ms = self.portfolio.limits.max_clock_skew_ms
-        return RenewLease(self.ledger, self.market, self.clock, account=self.config.account, max_clock_skew_ms=skew_ms)
+        account, skew_ms = self.config.account, self.portfolio.limits.max_clock_skew_ms
+        return RenewLease(self.ledger, self.market, self.clock, account=account, max_clock_skew_ms=skew_ms)
 
     @property
     def open_account(self) -> OpenAccount:
@@ -257,6 +244,20 @@ class TradingManager:
             horizon=self.horizon,
             protective_on_halt=self.portfolio.protective_on_halt,
             another=self._desk,
+        )
+
+    @property
+    def flatten(self) -> Flatten:
+        """What is held is sold while halted, under a signed override."""
+        return Flatten(
+            self.ledger,
+            self.venue,
+            self.market,
+            self.clock,
+            account=self.config.account,
+            portfolio=self.portfolio,
+            recv_window_ms=self.config.recv_window_ms,
+            reconcile=self.reconcile.run,
         )
 
     @property

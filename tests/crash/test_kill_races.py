@@ -20,8 +20,8 @@ def test_no_post_is_accepted_once_a_halt_is_effective(database_url: str, request
     visible, effective = found.percentile(found.visible_s), found.percentile(found.effective_s)
     print(  # noqa: T201
         f"\nkill races: {found.races} from seed {seed}, {found.accepted} accepted, {found.after_commit} of them after"
-        f" the commit, {found.refused_late} zombies refused; flag p99 {visible:.1f} ms; effective p99 {effective:.0f} ms"
-        f", median {found.percentile(found.effective_s, 0.5):.0f} ms"
+        f" the commit, {found.refused_late} zombies refused; flag p99 {visible:.1f} ms, effective {effective:.0f} ms"
+        f" p99, median {found.percentile(found.effective_s, 0.5):.0f} ms"
     )
     assert found.violations == []
     assert found.races == count

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -110,6 +111,17 @@ class Halt:
     def covers(self, *, account: str, strategy: str = "", instrument: str = "") -> bool:
         """Whether it forbids orders of these; without strategy and instrument, whether it does for all of them."""
         return Scope.parse(self.scope).covers(account=account, strategy=strategy, instrument=instrument)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """Leave to close positions while a halt stands. `largest_notional`: of one order, in quote currency."""
+
+    halt_id: int
+    scope: str
+    largest_notional: Decimal
+    person: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

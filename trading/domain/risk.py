@@ -80,16 +80,11 @@ class RiskSnapshot:
     skew_ms: float
     open_discrepancies: int = 0
     state_reason: str = ""  # what made the state, in words
-    granted: bool = False  # a signed reduce_only override covers it
+    granted_notional: Decimal = ZERO  # the largest closing order that signed reduce_only overrides allow
 
     @property
     def reduces(self) -> bool:
-        """Whether it can only lower what is held: a sale of no more than that."""
-        return self.intent.side is Side.SELL and self.intent.quantity <= self.held
-
-    @property
-    def only_lowers(self) -> bool:
-        """Whether it sells no more than is held and not offered by another order already."""
+        """Whether it can only lower what is held: a sale of no more than is held and not offered already."""
         offered = sum((-order.signed_remainder for order in self.siblings if order.intent.side is Side.SELL), ZERO)
         return self.intent.side is Side.SELL and self.intent.quantity <= self.held - offered
 
@@ -128,13 +123,12 @@ def _text(value: object) -> str:
 
 def _kill_switch(risk: RiskSnapshot) -> Finding | None:
     answer = MAY_SEND[risk.state][risk.intent.purpose]
-    allowed = answer is Answer.YES or (answer is Answer.OVERRIDE and risk.granted)
+    allowed = answer is Answer.YES or (answer is Answer.OVERRIDE and risk.notional <= risk.granted_notional)
     runs = risk.state is TradingState.RUNNING and risk.intent.purpose is not Purpose.FLATTEN
-    if allowed and (runs or risk.only_lowers):
+    if allowed and (runs or risk.reduces):
         return None
-    return _deferred(
-        state=risk.state, purpose=risk.intent.purpose, answer=answer, because=risk.state_reason or risk.state
-    )
+    because = risk.state_reason or risk.state
+    return _deferred(state=risk.state, purpose=risk.intent.purpose, answer=answer, because=because)
 
 
 def _expired(risk: RiskSnapshot) -> Finding | None:

@@ -63,3 +63,14 @@ def _bound(plan: StrategyPlan) -> Strategy:
         return registered.compute(panel, parameters)
 
     return Strategy(plan=plan, warmup=registered.warmup(parameters), weights=weights)
+
+
+def named_strategies(strategies: Sequence[Strategy], names: Sequence[str] | None, *, named_in: str) -> list[Strategy]:
+    """Those of these names, or all. Raises ConfigurationError for a name that `named_in` does not have."""
+    known = [s.plan.name for s in strategies]
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"unknown strategy {unknown[0]}: expected one of {', '.join(known)} ([[strategies]] in {named_in})"
+        )
+    return [s for s in strategies if not names or s.plan.name in names]

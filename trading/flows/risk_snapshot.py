@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from trading.domain.flatten import granted_notional
 from trading.domain.kill_switch import Halt, TradingState, trading_state
 from trading.domain.money import ZERO
-from trading.domain.order import Order, OrderIntent, Side
+from trading.domain.order import Order, OrderIntent, Purpose, Side
 from trading.domain.portfolio import Portfolio
 from trading.domain.position import Position
 from trading.domain.risk import RiskSnapshot
@@ -58,7 +59,13 @@ def snapshot(books: Books, intent: OrderIntent, conditions: Conditions, *, at: d
         newest_clean_at=books.reconciliations.newest_clean_at(account),
         skew_ms=view.skew_ms,
         open_discrepancies=len(books.reconciliations.open_discrepancies(account)),
+        granted_notional=_granted(books, halts, of_order) if intent.purpose is Purpose.FLATTEN else ZERO,
     )
+
+
+def _granted(books: Books, halts: tuple[Halt, ...], of_order: dict[str, str]) -> Decimal:
+    """Asked for closing orders alone, after what was read ahead."""
+    return granted_notional(halts, books.control.grants(of_order["account"], books.now()), **of_order)
 
 
 def _why(state: TradingState, halts: tuple[Halt, ...], lease: datetime | None) -> str:

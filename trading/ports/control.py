@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from trading.domain.ids import Run
-from trading.domain.kill_switch import ControlEvent, Halt, LatchState
+from trading.domain.kill_switch import ControlEvent, Grant, Halt, LatchState
 from trading.domain.override import Override
 
 #: The account of a control event that concerns them all, such as a pause of the DAG `kill_switch`.
@@ -39,6 +39,10 @@ class ControlStore(Protocol):
 
     def restore(self, account: str, event: ControlEvent) -> None:
         """Append that somebody restored the ledger from a backup."""
+        ...
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
         ...
 
     def take_effect(self, account: str, event: ControlEvent) -> None:

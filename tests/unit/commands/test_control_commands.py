@@ -136,3 +136,34 @@ def test_a_broken_portfolio_keeps_nobody_from_stopping(trading: Trading, desk: D
     assert said.code == 0
     assert "protective orders are kept, since the portfolio file cannot be read" in said.err
     assert len(desk.halts()) == 1
+
+
+def test_flatten_halts_and_then_waits_for_a_signature(trading: Trading, desk: Desk) -> None:
+    """The first time nothing is sold, the halt stands, and what to sign is said; with leave, all of it is sold."""
+    desk.cycle()
+    said = trading("flatten", "--reason", "get me out", "--yes")
+    assert said.code == 75
+    (halt,) = desk.halts()
+    assert f"killswitch sign --halt {halt.halt_id} --action reduce_only" in said.err
+    assert "sold at the market" in said.err
+    desk.grant(halt.halt_id)
+    said = trading("flatten", "--reason", "get me out", "--yes", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["sent"] == 2
+    assert json.loads(said.out)["not_closed"] == []
+    assert len(desk.halts()) == 1
+
+
+def test_flatten_without_a_terminal_and_without_yes_does_nothing(trading: Trading, desk: Desk) -> None:
+    assert trading("flatten", "--reason", "get me out").code == 2
+    assert desk.halts() == ()
+
+
+def test_enforcing_from_the_command_line(trading: Trading, desk: Desk) -> None:
+    """What halt_trading does, without Airflow."""
+    halted(trading)
+    said = trading("killswitch", "enforce", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["halts"] == 1
+    (halt,) = json.loads(trading("killswitch", "status", "--json").out)["halts"]
+    assert halt["effective_at"] < halt["verified_at"] or halt["effective_at"] == halt["verified_at"]

@@ -228,8 +228,10 @@ def test_the_kill_switch_is_the_table(state: TradingState, purpose: Purpose) -> 
     closing = {"state": state, "intent": sale(purpose=purpose), "held": Decimal(5)}
     answer = MAY_SEND[state][purpose]
     assert (check_order(risk(**closing)).verdict is ALLOWED) == (answer is Answer.YES)
-    granted = check_order(risk(**closing, granted=True)).verdict is ALLOWED
+    granted = check_order(risk(**closing, granted_notional=Decimal(1_000))).verdict is ALLOWED
     assert granted == (answer in (Answer.YES, Answer.OVERRIDE))
+    too_small = check_order(risk(**closing, granted_notional=Decimal("500.49"))).verdict is ALLOWED
+    assert too_small == (answer is Answer.YES)
 
 
 @pytest.mark.parametrize("state", [state for state in TradingState if state is not TradingState.RUNNING])
@@ -242,7 +244,7 @@ def test_outside_of_running_nothing_raises_exposure(state: TradingState, purpose
         {"intent": sale(purpose=purpose), "held": Decimal("4.999")},
         {"intent": sale(purpose=purpose, target_quantity=-1), "held": Decimal(5), "others": offered},
     ):
-        assert "kill_switch" in check_order(risk(state=state, granted=True, **changes)).codes
+        assert "kill_switch" in check_order(risk(state=state, granted_notional=Decimal(1_000), **changes)).codes
 
 
 def test_closing_never_raises_exposure_even_while_running() -> None:

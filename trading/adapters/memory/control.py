@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run
-from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
@@ -86,6 +87,22 @@ class MemoryControl:
         """Append that somebody restored the ledger from a backup."""
         self._require(event, ControlKind.RESTORED)
         self._append(account, event)
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        mine = (event for owner, event in self._log if owner == account)
+        grants = [
+            Grant(
+                halt_id=event.halt_id,
+                scope=event.scope,
+                largest_notional=Decimal(event.detail["largest_notional"]),
+                person=event.author,
+                expires_at=datetime.fromisoformat(event.detail["expires_at"]),
+            )
+            for event in mine
+            if event.kind is ControlKind.REDUCE_ONLY_GRANTED and event.halt_id in self._open
+        ]
+        return tuple(grant for grant in grants if grant.expires_at > at)
 
     def take_effect(self, account: str, event: ControlEvent) -> None:
         """Append that a halt is effective, or verified, on this account; only the first of each counts."""

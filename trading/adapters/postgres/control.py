@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.connection import Row, Session
 from trading.domain.ids import Run, chain_hash
-from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, HaltLevel, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 
@@ -63,6 +63,10 @@ class PostgresControl:
     def restore(self, account: str, event: ControlEvent) -> None:
         """Append that somebody restored the ledger from a backup."""
         self._add(account, event, ControlKind.RESTORED)
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        return tuple(Grant(**row) for row in self._session.all("live_grants", {"account": account, "at": at}))
 
     def take_effect(self, account: str, event: ControlEvent) -> None:
         """Append that a halt is effective, or verified, on this account; only the first of each counts."""

@@ -32,6 +32,17 @@ WITH added AS (
 SELECT event_id, pg_notify('trading_control', kind)
   FROM added;
 
+-- live_grants --
+-- Leave to reduce, while its halt stands and it lives.
+SELECT granted.halt_id, granted.scope, (granted.detail ->> 'largest_notional')::numeric AS largest_notional,
+       granted.author AS person, (granted.detail ->> 'expires_at')::timestamptz AS expires_at
+  FROM trading.control_event AS granted
+  JOIN trading.halt_open USING (halt_id)
+ WHERE granted.account = %(account)s
+   AND granted.kind = 'reduce_only_granted'
+   AND (granted.detail ->> 'expires_at')::timestamptz > %(at)s
+ ORDER BY granted.event_id;
+
 -- unverified_halts --
 -- Halts of which nobody has seen the effect at the venue yet: asked outside of the books, by whoever wakes halt_trading.
 SELECT halt_id
