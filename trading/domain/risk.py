@@ -127,8 +127,7 @@ def _kill_switch(risk: RiskSnapshot) -> Finding | None:
     runs = risk.state is TradingState.RUNNING and risk.intent.purpose is not Purpose.FLATTEN
     if allowed and (runs or risk.reduces):
         return None
-    because = risk.state_reason or risk.state
-    return _deferred(state=risk.state, purpose=risk.intent.purpose, answer=answer, because=because)
+    return _deferred(state=risk.state, purpose=risk.intent.purpose, because=risk.state_reason or risk.state)
 
 
 def _expired(risk: RiskSnapshot) -> Finding | None:
