@@ -1,7 +1,7 @@
 """The kill switch's memory."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
@@ -10,6 +10,16 @@ from trading.domain.ids import Run, chain_hash
 from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, HaltLevel, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
+
+#: Makes and enables each trigger on Airflow's table.
+_ARMING: Final = (
+    "arm_pause",
+    "arm_paused_creation",
+    "arm_deletion",
+    "enable_pause",
+    "enable_paused_creation",
+    "enable_deletion",
+)
 
 
 class PostgresControl:
@@ -93,7 +103,7 @@ class PostgresControl:
         """Install the triggers on Airflow's table where that is in this database; the state after it."""
         state = self.latch()
         if state in (LatchState.ABSENT, LatchState.DISABLED):
-            for statement in ("arm_pause", "arm_deletion", "enable_pause", "enable_deletion"):
+            for statement in _ARMING:
                 self._session.run(statement)
         return self.latch()
 
@@ -103,7 +113,7 @@ class PostgresControl:
         if row is None or not row["has_airflow"]:
             return LatchState.NO_AIRFLOW_TABLES
         enabled = row["enabled"] or []
-        if len(enabled) != len(("pause", "deletion")):
+        if len(enabled) != len(_ARMING) / 2:
             return LatchState.ABSENT
         return LatchState.ARMED if all(how in ("O", "A") for how in enabled) else LatchState.DISABLED
 

@@ -136,7 +136,9 @@ SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
          SELECT array_agg(tgenabled::text)
            FROM pg_trigger
           WHERE tgrelid = to_regclass('public.dag')
-            AND tgname IN ('trading_kill_switch_paused', 'trading_kill_switch_deleted')
+            AND tgname IN (
+              'trading_kill_switch_paused', 'trading_kill_switch_created', 'trading_kill_switch_deleted'
+            )
             AND tgfoid = 'trading.latch_kill_switch'::regproc
        ) AS enabled;
 
@@ -146,6 +148,14 @@ CREATE OR REPLACE TRIGGER trading_kill_switch_paused
   AFTER UPDATE OF is_paused ON public.dag
   FOR EACH ROW
   WHEN (NEW.is_paused AND NOT OLD.is_paused AND NEW.dag_id = 'kill_switch')
+  EXECUTE FUNCTION trading.latch_kill_switch();
+
+-- arm_paused_creation --
+-- So does a row that comes back paused, as Airflow makes new ones by default.
+CREATE OR REPLACE TRIGGER trading_kill_switch_created
+  AFTER INSERT ON public.dag
+  FOR EACH ROW
+  WHEN (NEW.is_paused AND NEW.dag_id = 'kill_switch')
   EXECUTE FUNCTION trading.latch_kill_switch();
 
 -- arm_deletion --
@@ -159,6 +169,10 @@ CREATE OR REPLACE TRIGGER trading_kill_switch_deleted
 -- enable_pause --
 -- Enabled even where a session replays another server's changes.
 ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
+
+-- enable_paused_creation --
+-- Likewise.
+ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_created;
 
 -- enable_deletion --
 -- Likewise.
