@@ -63,3 +63,20 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
     assert tasks["reconcile_after"]["teardown"]
     tasks = dags["halt_trading"]["tasks"]
     assert tasks["sweep"]["after"] == ["cancel"]
+
+
+WATCHED = """
+import json
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+dag = DagBag(FOLDER).dags["halt_trading"]
+stored = DagSerialization.to_dict(dag)
+(watcher,) = dag.timetable.asset_condition.objects[0].watchers
+print(json.dumps({"trigger": watcher.trigger.serialize(), "stored": "halt_trigger.HaltTrigger" in json.dumps(stored)}))
+"""
+
+
+def test_halt_trading_is_woken_by_our_trigger(airflow: Callable[..., dict[str, Any]]) -> None:
+    """The scheduler's own form of the DAG names the trigger, whose settings come from the environment."""
+    answer = airflow(WATCHED.replace("FOLDER", repr(str(ROOT / "dags"))))
+    assert answer == {"trigger": ["halt_trigger.HaltTrigger", {}], "stored": True}
