@@ -167,7 +167,7 @@ def test_before_anything_was_placed() -> None:
     lines = explanation.lines()
     assert "nothing has been placed yet" in lines[0]
     assert any("ingest has never run: `trading ingest`" in line for line in lines)
-    assert any("halt 1 by" in line and "fresh installation" in line for line in lines)
+    assert any("halt 1 (halt, all) by" in line and "fresh installation" in line for line in lines)
 
 
 def test_an_unknown_run_is_answered_with_known_ones(desk: Desk) -> None:
