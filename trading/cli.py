@@ -62,6 +62,7 @@ COMMANDS: Final = (
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
+    ("flatten", "flatten", _CONTROL, "Halt, cancel entries, and sell what is held, under a signed override."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
     ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),

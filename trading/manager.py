@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from trading.adapters.ccxt_exchange import CcxtExchange
 from trading.adapters.disk import require_room
@@ -26,8 +26,10 @@ from trading.flows.adopt import Adopt
 from trading.flows.bound_strategies import bound_strategies, chosen_strategies, ingest_requests
 from trading.flows.certify import Certify
 from trading.flows.deploy import Deploy
+from trading.flows.enforce_halt import EnforceHalt
 from trading.flows.evaluate import Evaluate, Strategy
 from trading.flows.explain import Explain
+from trading.flows.flatten import Flatten
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestRequest
 from trading.flows.lease import RenewLease
@@ -87,29 +89,29 @@ class TradingManager:
     @cached_property
     def market(self) -> CcxtExchange:
         """Market data of the venue that takes the orders."""
-        self._require_finished_mode()
-        return CcxtExchange(
-            self.config.venue,
-            clock=self.clock,
-            base_url=self.config.exchange_url,
-            api_timeout_s=self.config.api_timeout_s,
-        )
+        return self._exchange()
 
     @cached_property
     def venue(self) -> CcxtExchange:
         """The order desk. Only its address and credentials differ between modes."""
-        self._require_finished_mode()
+        return self._desk()
+
+    def _desk(self) -> CcxtExchange:
         purpose = "paper" if self.config.mode in ("replay", "paper") else "trading"
         credentials = self.secrets.get_exchange_credentials(self.config.venue, purpose)
+        key, secret = credentials.api_key, credentials.api_secret
+        both = f"{key.name} and {secret.name}"
+        return self._exchange(api_key=key.reveal, api_secret=secret.reveal, secrets_named=both)
+
+    def _exchange(self, **signing: Any) -> CcxtExchange:
+        self._require_finished_mode()
         return CcxtExchange(
             self.config.venue,
             clock=self.clock,
             base_url=self.config.exchange_url,
-            api_key=credentials.api_key.reveal,
-            api_secret=credentials.api_secret.reveal,
-            secrets_named=" and ".join(secret.name for secret in (credentials.api_key, credentials.api_secret)),
             recv_window_ms=self.config.recv_window_ms,
             api_timeout_s=self.config.api_timeout_s,
+            **signing,
         )
 
     @property
@@ -118,16 +120,13 @@ class TradingManager:
         return FileWitness(self.config.home / "witness" / f"{self.config.account}.json")
 
     def _require_finished_mode(self) -> None:
-        """Refuse what is not built yet, rather than do something like it."""
-        if self.config.mode in ("paper", "live"):
-            why = {
-                "paper": "the paper exchange cannot follow live prices yet",
-                "live": "its controls (docs/CONTROLS.md) are not complete yet",
-            }
-            raise ConfigurationError(
-                f"TRADING_MODE={self.config.mode} is not there yet, since {why[self.config.mode]}: expected replay or"
-                " sandbox"
-            )
+        why = {
+            "paper": "the paper exchange cannot follow live prices yet",
+            "live": "its controls (docs/CONTROLS.md) are not complete yet",
+        }.get(self.config.mode)
+        if why:
+            mode = self.config.mode
+            raise ConfigurationError(f"TRADING_MODE={mode} is not there yet, since {why}: expected replay or sandbox")
 
     @property
     def required_conformance(self) -> ConformanceRequired | None:
@@ -149,23 +148,9 @@ class TradingManager:
         """The portfolio's enabled strategies, bound to their checked parameters."""
         return bound_strategies(self.portfolio)
 
-    def ingest_requests(
-        self,
-        timeframes: Sequence[str] | None = None,
-        *,
-        instruments: Sequence[str] | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> list[IngestRequest]:
-        """One request a timeframe of the portfolio, with as much history as its longest warm-up needs."""
-        return ingest_requests(
-            self.portfolio,
-            timeframes,
-            instruments=instruments,
-            since=since,
-            until=until,
-            named_in=str(self.config.portfolio_path),
-        )
+    def ingest_requests(self, timeframes: Sequence[str] | None = None, **window: Any) -> list[IngestRequest]:
+        """One request a timeframe, of as much history as needed; `window`: instruments, since, until."""
+        return ingest_requests(self.portfolio, timeframes, named_in=str(self.config.portfolio_path), **window)
 
     @property
     def ingest(self) -> Ingest:
@@ -221,6 +206,7 @@ class TradingManager:
             account=self.config.account,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
+            protective_on_halt=self.portfolio.protective_on_halt,
             witness=self.witness,
         )
 
@@ -259,6 +245,33 @@ class TradingManager:
     def deploy(self) -> Deploy:
         """The version of this process may trade."""
         return Deploy(self.ledger, self.clock)
+
+    @property
+    def enforce_halt(self) -> EnforceHalt:
+        """What rests at the venue and is forbidden goes, and the halt's effect is on record."""
+        return EnforceHalt(
+            self.ledger,
+            self.venue,
+            self.clock,
+            account=self.config.account,
+            horizon=self.horizon,
+            protective_on_halt=self.portfolio.protective_on_halt,
+            another=self._desk,
+        )
+
+    @property
+    def flatten(self) -> Flatten:
+        """What is held is sold while halted, under a signed override."""
+        return Flatten(
+            self.ledger,
+            self.venue,
+            self.market,
+            self.clock,
+            account=self.config.account,
+            portfolio=self.portfolio,
+            recv_window_ms=self.config.recv_window_ms,
+            reconcile=self.reconcile.run,
+        )
 
     @property
     def resume(self) -> Resume:

@@ -9,10 +9,19 @@ from typing import Annotated, Final
 
 import typer
 
+from trading.commands.confirmation import (
+    Reason,
+    Yes,
+    ask_first,
+    protective_on_halt,
+    require_known,
+    require_reason,
+    scope_of,
+)
 from trading.commands.invocation import Verbose, examples, open_manager, open_run, person
 from trading.commands.listing import AsJson, Column, show, show_fields, show_json
 from trading.config.settings import TradingConfig
-from trading.domain.kill_switch import ControlEvent, trading_state
+from trading.domain.kill_switch import ControlEvent, HaltLevel, trading_state
 from trading.domain.override import MAX_LIFE
 from trading.errors import ConfigurationError
 from trading.local.instance_environment import instance_settings
@@ -45,7 +54,7 @@ def status(*, as_json: AsJson = False) -> None:
     with open_manager() as manager, manager.ledger.transaction() as books:
         account = manager.config.account
         halts, lease = books.control.halts(account), books.control.lease_expires_at(account)
-        state = trading_state(halts, lease_expires_at=lease, at=books.now())
+        state = trading_state(halts, lease_expires_at=lease, at=books.now(), account=account)
         latch, history = books.control.latch(), books.control.history(account, _HISTORY)
     fields = {"account": account, "state": state, "lease_expires_at": lease, "pause_latch": latch}
     columns: list[Column[ControlEvent]] = [
@@ -58,31 +67,69 @@ def status(*, as_json: AsJson = False) -> None:
     ]
     if as_json:
         standing = [
-            {"halt_id": h.halt_id, "author": h.author, "reason": h.reason, "engaged_at": h.engaged_at} for h in halts
+            {
+                "halt_id": h.halt_id,
+                "level": h.level,
+                "scope": h.scope,
+                "author": h.author,
+                "reason": h.reason,
+                "engaged_at": h.engaged_at,
+                "effective_at": h.effective_at,
+                "verified_at": h.verified_at,
+            }
+            for h in halts
         ]
         events = [{column.name: column.value(event) for column in columns} for event in history]
         show_json({**fields, "halts": standing, "history": events})
         return
     show_fields(fields, as_json=False)
     for halt in halts:
-        typer.echo(f"halt {halt.halt_id} stands, by {halt.author}: {halt.reason}")
+        effect = "entries cancelled" if halt.verified_at else "effective" if halt.effective_at else "not effective yet"
+        what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {effect})"
+        typer.echo(f"{what} stands, by {halt.author}: {halt.reason}")
     typer.echo("")
     show(history, columns, as_json=False, none="no control event yet")
 
 
-@killswitch.command(epilog=examples('trading killswitch engage --reason "the venue answers nonsense"'))
+@killswitch.command(
+    epilog=examples(
+        'trading killswitch engage --reason "the venue answers nonsense"',
+        'trading killswitch engage --level pause-entries --scope strategy:sma --reason "results look odd" --yes',
+    )
+)
 def engage(
     *,
-    reason: Annotated[str, typer.Option(help="Why; it stays in the audit log.")],
+    reason: Reason,
+    scope: Annotated[str, typer.Option(help="all, account:NAME, strategy:NAME or instrument:SYMBOL.")] = "all",
+    level: Annotated[
+        HaltLevel, typer.Option(help="pause-entries: exposure may fall, not rise; halt: nothing is sent.")
+    ] = HaltLevel.HALT,
+    yes: Yes = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Halt: no order is sent from here on. Needs no signature."""
-    if not reason.strip():
-        raise typer.BadParameter("--reason is empty: expected a sentence for whoever reads the audit log")
+    """Stop: say what becomes of orders and positions, ask, and forbid orders from there on. Needs no signature."""
+    require_reason(reason)
+    stopped = scope_of(scope)
     with open_run(verbose=verbose) as (manager, run):
-        report = manager.halt.run(run, author=run.actor, reason=reason)
-    show_fields({"run_id": run.run_id, "halt_id": report.halt_id}, as_json=as_json)
+        require_known(manager, stopped)
+        effect = manager.halt.preview(stopped, level, protective_on_halt=protective_on_halt(manager))
+        ask_first(effect.lines(), yes=yes, what="engaged")
+        report = manager.halt.run(run, author=run.actor, reason=reason, scope=stopped, level=level)
+    fields = {"run_id": run.run_id, "halt_id": report.halt_id, "level": level, "scope": str(stopped)}
+    show_fields(fields, as_json=as_json)
+    typer.echo("the DAG halt_trading cancels now; without a running instance: `trading killswitch enforce`", err=True)
+
+
+@killswitch.command(epilog=examples("trading killswitch enforce"))
+def enforce(*, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Cancel what the halts that stand forbid, and see it gone: what the DAG halt_trading does, without Airflow."""
+    with open_run(verbose=verbose) as (manager, run):
+        enforced = manager.enforce_halt.run(run)
+        typer.echo(f"{enforced.halts} halts are effective; the venue is looked at once more past its horizon", err=True)
+        swept = manager.enforce_halt.sweep(run)
+    fields = {"run_id": run.run_id, **enforced.counts, "swept": swept.cancelled}
+    show_fields(fields, as_json=as_json)
 
 
 @killswitch.command(
@@ -98,8 +145,7 @@ def sign(
     by: Annotated[str | None, typer.Option("--person", help="Who signs; the user if left out.")] = None,
 ) -> None:
     """Print a token that ends exactly this halt, signed with this machine's kill_switch_secret."""
-    if not reason.strip():
-        raise typer.BadParameter("--reason is empty: expected a sentence for whoever reads the audit log")
+    require_reason(reason)
     environ = {**os.environ, **instance_settings(TradingConfig.from_env(os.environ), os.environ)}
     manager = TradingManager.from_env(environ)
     typer.echo(manager.sign(halt_id=halt, person=by or person(), reason=reason, life=ttl))

@@ -3,8 +3,10 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from trading.clock import Clock
+from trading.domain.halt_effect import ProtectiveOnHalt, is_cancelled
 from trading.domain.ids import Run
 from trading.domain.kill_switch import ControlEvent, ControlKind
 from trading.domain.ledger import opening_transaction
@@ -75,6 +77,7 @@ class Reconcile:
         account: str,
         horizon: Horizon,
         rest: timedelta,
+        protective_on_halt: ProtectiveOnHalt = "keep",
         witness: Witness | None = None,
     ) -> None:
         self._ledger = ledger
@@ -83,6 +86,7 @@ class Reconcile:
         self._account = account
         self._horizon = horizon
         self._rest = rest
+        self._protective: ProtectiveOnHalt = protective_on_halt
         self._witness = witness
 
     def run(
@@ -111,7 +115,11 @@ class Reconcile:
         with self._ledger.transaction() as books:
             at = min(at, books.now())  # a machine whose clock was set ahead must not end a horizon early
             ours = our_side(books, self._account, at=at, full=full)
-        withdraw_rested(self._ledger, self._venue, ours.asked, at=at, rest=self._rest, run=run)
+            halts = books.control.halts(self._account)
+        # The net under `enforce_halt`: whatever became of that, what a halt wants gone goes.
+        unwanted = partial(is_cancelled, halts=halts, account=self._account, protective_on_halt=self._protective)
+        halted = {order.client_order_id for order in ours.asked if unwanted(order)}
+        withdraw_rested(self._ledger, self._venue, ours.asked, at=at, rest=self._rest, halted=halted, run=run)
         seen = look(
             self._venue,
             self._clock,

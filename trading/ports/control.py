@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from trading.domain.ids import Run
-from trading.domain.kill_switch import ControlEvent, Halt, LatchState
+from trading.domain.kill_switch import ControlEvent, Grant, Halt, LatchState
 from trading.domain.override import Override
 
 #: The account of a control event that concerns them all, such as a pause of the DAG `kill_switch`.
@@ -43,6 +43,14 @@ class ControlStore(Protocol):
 
     def record(self, account: str, event: ControlEvent) -> None:
         """Append an event that neither halts nor releases. Raises InvariantViolation for one that does."""
+        ...
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        ...
+
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
         ...
 
     def history(self, account: str, limit: int) -> list[ControlEvent]:

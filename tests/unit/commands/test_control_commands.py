@@ -21,7 +21,7 @@ def key(secret: Callable[[str, str], Path]) -> None:
 
 def halted(trading: Trading) -> int:
     """Halt, and return the halt's id."""
-    return int(json.loads(trading("killswitch", "engage", "--reason", "looks odd", "--json").out)["halt_id"])
+    return int(json.loads(trading("killswitch", "engage", "--reason", "looks odd", "--yes", "--json").out)["halt_id"])
 
 
 def signed(trading: Trading, halt_id: int, *more: str) -> str:
@@ -99,5 +99,71 @@ def test_status_for_people(trading: Trading, desk: Desk) -> None:
     halt_id = halted(trading)
     said = trading("killswitch", "status")
     assert "state             halt\n" in said.out
-    assert f"halt {halt_id} stands, by " in said.out
+    assert f"halt {halt_id} (halt, all, not effective yet) stands, by " in said.out
     assert ": looks odd" in said.out
+
+
+def test_stopping_says_first_what_it_does_and_asks(trading: Trading, desk: Desk) -> None:
+    """Without a terminal and without --yes nothing is engaged, and all of it was said."""
+    desk.cycle()
+    said = trading("killswitch", "engage", "--reason", "looks odd", "--level", "pause-entries")
+    assert said.code == 2
+    assert "pause-entries, scope all: no order that could raise exposure is sent" in said.err
+    assert "positions: 2 (" in said.err
+    assert "sma 249.75 BTC/USDT" in said.err
+    assert "--yes" in said.err
+    assert desk.halts() == ()
+
+
+@pytest.mark.parametrize("scope", ["strategy:smaa", "instrument:BTCUSDT", "account:typo", "sma", "venue:x"])
+def test_a_scope_that_nothing_is_in_is_refused(trading: Trading, desk: Desk, scope: str) -> None:
+    """A typing error would stop nothing, while everybody believes that it did."""
+    said = trading("killswitch", "engage", "--yes", "--reason", "x", "--scope", scope)
+    assert said.code in (2, 78)
+    assert desk.halts() == ()
+
+
+def test_a_halt_of_a_scope_and_a_level_stands_as_it_was_given(trading: Trading, desk: Desk) -> None:
+    given = ("--scope", "strategy:sma", "--level", "pause-entries", "--reason", "odd", "--yes")
+    assert trading("killswitch", "engage", *given).code == 0
+    (halt,) = json.loads(trading("killswitch", "status", "--json").out)["halts"]
+    assert (halt["scope"], halt["level"]) == ("strategy:sma", "pause-entries")
+
+
+def test_a_broken_portfolio_keeps_nobody_from_stopping(trading: Trading, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "portfolio.toml").write_text("broken")
+    said = trading("killswitch", "engage", "--yes", "--reason", "odd")
+    assert said.code == 0
+    assert "protective orders are kept, since the portfolio file cannot be read" in said.err
+    assert len(desk.halts()) == 1
+
+
+def test_flatten_halts_and_then_waits_for_a_signature(trading: Trading, desk: Desk) -> None:
+    """The first time nothing is sold, the halt stands, and what to sign is said; with leave, all of it is sold."""
+    desk.cycle()
+    said = trading("flatten", "--reason", "get me out", "--yes")
+    assert said.code == 75
+    (halt,) = desk.halts()
+    assert f"killswitch sign --halt {halt.halt_id} --action reduce_only" in said.err
+    assert "sold at the market" in said.err
+    desk.grant(halt.halt_id)
+    said = trading("flatten", "--reason", "get me out", "--yes", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["sent"] == 2
+    assert json.loads(said.out)["not_closed"] == []
+    assert len(desk.halts()) == 1
+
+
+def test_flatten_without_a_terminal_and_without_yes_does_nothing(trading: Trading, desk: Desk) -> None:
+    assert trading("flatten", "--reason", "get me out").code == 2
+    assert desk.halts() == ()
+
+
+def test_enforcing_from_the_command_line(trading: Trading, desk: Desk) -> None:
+    """What halt_trading does, without Airflow."""
+    halted(trading)
+    said = trading("killswitch", "enforce", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["halts"] == 1
+    (halt,) = json.loads(trading("killswitch", "status", "--json").out)["halts"]
+    assert halt["effective_at"] < halt["verified_at"] or halt["effective_at"] == halt["verified_at"]

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run
-from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
@@ -21,16 +22,33 @@ class MemoryControl:
         self._open: dict[int, tuple[str, Halt]] = {}
         self._tokens: dict[str, int] = {}
         self._leases: dict[str, datetime] = {}
+        self._effects: dict[tuple[int, str, ControlKind], datetime] = {}
 
     def halts(self, account: str) -> tuple[Halt, ...]:
         """Halts that nobody released, oldest first."""
-        return tuple(self._open[key][1] for key in sorted(self._open) if self._concerns(self._open[key][0], account))
+        effective, verified = EFFECTS
+        return tuple(
+            replace(
+                self._open[key][1],
+                effective_at=self._effects.get((key, account, effective)),
+                verified_at=self._effects.get((key, account, verified)),
+            )
+            for key in sorted(self._open)
+            if self._concerns(self._open[key][0], account)
+        )
 
     def engage(self, account: str, event: ControlEvent) -> int:
         """Append a halt; its id."""
         self._require(event, ControlKind.HALT_ENGAGED)
         halt_id = self._append(account, event)
-        halt = Halt(halt_id=halt_id, scope=event.scope, author=event.author, reason=event.reason, engaged_at=event.at)
+        halt = Halt(
+            halt_id=halt_id,
+            scope=event.scope,
+            author=event.author,
+            reason=event.reason,
+            engaged_at=event.at,
+            level=event.level,
+        )
         self._journal.put(self._open, halt_id, (account, halt))
         return halt_id
 
@@ -81,6 +99,30 @@ class MemoryControl:
         """Every event that concerns the account, newest first."""
         return (event for owner, event in reversed(self._log) if self._concerns(owner, account))
 
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        mine = (event for owner, event in self._log if owner == account)
+        grants = [
+            Grant(
+                halt_id=event.halt_id,
+                scope=event.scope,
+                largest_notional=Decimal(event.detail["largest_notional"]),
+                person=event.author,
+                expires_at=datetime.fromisoformat(event.detail["expires_at"]),
+            )
+            for event in mine
+            if event.kind is ControlKind.REDUCE_ONLY_GRANTED and event.halt_id in self._open
+        ]
+        return tuple(grant for grant in grants if grant.expires_at > at)
+
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
+        self._require(event, *EFFECTS)
+        if event.halt_id is None or (event.halt_id, account, event.kind) in self._effects:
+            return
+        self._journal.put(self._effects, (event.halt_id, account, event.kind), event.at)
+        self._append(account, event)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         return [event for _, event in zip(range(limit), self.events(account), strict=False)]
@@ -112,6 +154,6 @@ class MemoryControl:
         return owner in (account, EVERY_ACCOUNT)
 
     @staticmethod
-    def _require(event: ControlEvent, kind: ControlKind) -> None:
-        if event.kind is not kind:
-            raise InvariantViolation(f"expected a {kind} event, got {event.kind}")
+    def _require(event: ControlEvent, *kinds: ControlKind) -> None:
+        if event.kind not in kinds:
+            raise InvariantViolation(f"expected a {' or '.join(kinds)} event, got {event.kind}")

@@ -1,15 +1,25 @@
 """The kill switch's memory."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.connection import Row, Session
 from trading.domain.ids import Run, chain_hash
-from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, HaltLevel, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
+
+#: Makes and enables each trigger on Airflow's table.
+_ARMING: Final = (
+    "arm_pause",
+    "arm_paused_creation",
+    "arm_deletion",
+    "enable_pause",
+    "enable_paused_creation",
+    "enable_deletion",
+)
 
 
 class PostgresControl:
@@ -20,7 +30,8 @@ class PostgresControl:
 
     def halts(self, account: str) -> tuple[Halt, ...]:
         """Halts that nobody released, oldest first."""
-        return tuple(Halt(**row) for row in self._session.all("open_halts", {"account": account}))
+        rows = self._session.all("open_halts", {"account": account})
+        return tuple(Halt(level=HaltLevel(row.pop("level")), **row) for row in rows)
 
     def engage(self, account: str, event: ControlEvent) -> int:
         """Append a halt; its id."""
@@ -69,6 +80,14 @@ class PostgresControl:
             raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
         self._add(account, event, event.kind)
 
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        return tuple(Grant(**row) for row in self._session.all("live_grants", {"account": account, "at": at}))
+
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
+        self._add(account, event, *EFFECTS)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         rows = self._session.all("control_history", {"account": account, "limit": max(0, limit)})
@@ -90,7 +109,7 @@ class PostgresControl:
         """Install the triggers on Airflow's table where that is in this database; the state after it."""
         state = self.latch()
         if state in (LatchState.ABSENT, LatchState.DISABLED):
-            for statement in ("arm_pause", "arm_deletion", "enable_pause", "enable_deletion"):
+            for statement in _ARMING:
                 self._session.run(statement)
         return self.latch()
 
@@ -100,20 +119,20 @@ class PostgresControl:
         if row is None or not row["has_airflow"]:
             return LatchState.NO_AIRFLOW_TABLES
         enabled = row["enabled"] or []
-        if len(enabled) != len(("pause", "deletion")):
+        if len(enabled) != len(_ARMING) / 2:
             return LatchState.ABSENT
         return LatchState.ARMED if all(how in ("O", "A") for how in enabled) else LatchState.DISABLED
 
-    def _add(self, account: str, event: ControlEvent, kind: ControlKind) -> int:
-        if event.kind is not kind:
-            raise InvariantViolation(f"expected a {kind} event, got {event.kind}")
+    def _add(self, account: str, event: ControlEvent, *kinds: ControlKind) -> int:
+        if event.kind not in kinds:
+            raise InvariantViolation(f"expected a {' or '.join(kinds)} event, got {event.kind}")
         row = self._session.one(
             "add_control_event",
             {
                 "account": account,
                 "kind": event.kind,
                 "scope": event.scope,
-                "halt_id": None if kind is ControlKind.HALT_ENGAGED else event.halt_id,
+                "halt_id": None if event.kind is ControlKind.HALT_ENGAGED else event.halt_id,
                 "author": event.author,
                 "reason": event.reason,
                 "at": event.at,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Final, cast
@@ -18,6 +18,7 @@ from trading.adapters.postgres.control import PostgresControl
 from trading.adapters.postgres.decisions import PostgresDecisions
 from trading.adapters.postgres.entries import PostgresEntries
 from trading.adapters.postgres.fills import PostgresFills
+from trading.adapters.postgres.halt_signals import unverified_halts
 from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
@@ -118,6 +119,10 @@ class PostgresLedger:
             )
         with self._fenced(account, self._drainers, "fence_exclusive"):
             yield
+
+    def unverified_halts(self, account: str) -> AsyncIterator[tuple[int, ...]]:
+        """Halts whose effect nobody has seen yet, as soon as there are some, for ever; over a connection of its own."""
+        return unverified_halts(self._url, account)
 
     def close(self) -> None:
         """Give up the connection."""

@@ -1,21 +1,61 @@
 -- open_halts --
--- Halts that nobody released: the account's own, and those of all accounts.
-SELECT halt_id, scope, author, reason, engaged_at
+-- Halts that nobody released: the account's own, and those of all accounts; and since when they are effective there.
+SELECT halt_id, scope, level, author, reason, engaged_at,
+       (
+         SELECT at
+           FROM trading.control_event AS effect
+          WHERE effect.halt_id = halt_open.halt_id
+            AND effect.account = %(account)s
+            AND effect.kind = 'halt_effective'
+       ) AS effective_at,
+       (
+         SELECT at
+           FROM trading.control_event AS effect
+          WHERE effect.halt_id = halt_open.halt_id
+            AND effect.account = %(account)s
+            AND effect.kind = 'halt_verified'
+       ) AS verified_at
   FROM trading.halt_open
  WHERE account IN (%(account)s, '*')
  ORDER BY halt_id;
 
 -- add_control_event --
--- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop.
+-- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop. Only the first effect counts.
 WITH added AS (
   INSERT INTO trading.control_event (account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail)
   VALUES (
     %(account)s, %(kind)s, %(scope)s, %(halt_id)s, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s
   )
+  ON CONFLICT DO NOTHING
   RETURNING event_id, kind
 )
 SELECT event_id, pg_notify('trading_control', kind)
   FROM added;
+
+-- live_grants --
+-- Leave to reduce, while its halt stands and it lives.
+SELECT granted.halt_id, granted.scope, (granted.detail ->> 'largest_notional')::numeric AS largest_notional,
+       granted.author AS person, (granted.detail ->> 'expires_at')::timestamptz AS expires_at
+  FROM trading.control_event AS granted
+  JOIN trading.halt_open USING (halt_id)
+ WHERE granted.account = %(account)s
+   AND granted.kind = 'reduce_only_granted'
+   AND (granted.detail ->> 'expires_at')::timestamptz > %(at)s
+ ORDER BY granted.event_id;
+
+-- unverified_halts --
+-- Halts of which nobody has seen the effect at the venue yet: asked outside of the books, by whoever wakes halt_trading.
+SELECT halt_id
+  FROM trading.halt_open
+ WHERE account IN (%(account)s, '*')
+   AND NOT EXISTS (
+     SELECT
+       FROM trading.control_event AS effect
+      WHERE effect.halt_id = halt_open.halt_id
+        AND effect.account = %(account)s
+        AND effect.kind = 'halt_verified'
+   )
+ ORDER BY halt_id;
 
 -- release_halt --
 -- The release of exactly this halt, where it is open and concerns the account; unique keys stop a second use.
@@ -96,7 +136,9 @@ SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
          SELECT array_agg(tgenabled::text)
            FROM pg_trigger
           WHERE tgrelid = to_regclass('public.dag')
-            AND tgname IN ('trading_kill_switch_paused', 'trading_kill_switch_deleted')
+            AND tgname IN (
+              'trading_kill_switch_paused', 'trading_kill_switch_created', 'trading_kill_switch_deleted'
+            )
             AND tgfoid = 'trading.latch_kill_switch'::regproc
        ) AS enabled;
 
@@ -106,6 +148,14 @@ CREATE OR REPLACE TRIGGER trading_kill_switch_paused
   AFTER UPDATE OF is_paused ON public.dag
   FOR EACH ROW
   WHEN (NEW.is_paused AND NOT OLD.is_paused AND NEW.dag_id = 'kill_switch')
+  EXECUTE FUNCTION trading.latch_kill_switch();
+
+-- arm_paused_creation --
+-- So does a row that comes back paused, as Airflow makes new ones by default.
+CREATE OR REPLACE TRIGGER trading_kill_switch_created
+  AFTER INSERT ON public.dag
+  FOR EACH ROW
+  WHEN (NEW.is_paused AND NEW.dag_id = 'kill_switch')
   EXECUTE FUNCTION trading.latch_kill_switch();
 
 -- arm_deletion --
@@ -119,6 +169,10 @@ CREATE OR REPLACE TRIGGER trading_kill_switch_deleted
 -- enable_pause --
 -- Enabled even where a session replays another server's changes.
 ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
+
+-- enable_paused_creation --
+-- Likewise.
+ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_created;
 
 -- enable_deletion --
 -- Likewise.
