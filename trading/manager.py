@@ -13,12 +13,11 @@ from trading.adapters.file_witness import FileWitness
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.venue_address import target_at
 from trading.adapters.venue_capabilities import capabilities
-from trading.clock import Clock, SystemClock, random_id
+from trading.clock import Clock, SystemClock
 from trading.config.portfolio import load_portfolio
-from trading.config.secrets import SecretsManager
+from trading.config.secrets import KeyId, SecretsManager
 from trading.config.settings import TradingConfig
 from trading.domain.conformance import ConformanceRequired, Examination
-from trading.domain.override import MAX_LIFE, Override, sign_override
 from trading.domain.portfolio import Portfolio
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
@@ -36,11 +35,10 @@ from trading.flows.reconcile import Reconcile
 from trading.flows.report import Report
 from trading.flows.restored import Restored
 from trading.flows.resume import Resume
+from trading.flows.sign import Sign
 from trading.logging.redaction import register_secret
 from trading.strategies import registry
 
-#: The key that `trading killswitch sign` and the release of the first halt use.
-KEY_ID: Final = "kill_switch_secret"
 _PROJECT: Final = "airflow-crypto-trading"
 
 
@@ -256,9 +254,15 @@ class TradingManager:
 
     @property
     def resume(self) -> Resume:
-        """The end of a halt, by a signed override."""
-        keys = {KEY_ID: self.secrets.get_kill_switch_secret().reveal()}
-        return Resume(self.ledger, self.clock, account=self.config.account, environment=self.config.mode, keys=keys)
+        """The end of a halt, or leave to reduce, by a signed override."""
+        return Resume(
+            self.ledger,
+            self.clock,
+            account=self.config.account,
+            environment=self.config.mode,
+            keys={key.name: key.reveal() for key in self.secrets.kill_switch_keys()},
+            dual_control=self.config.dual_control,
+        )
 
     @property
     def report(self) -> Report:
@@ -270,23 +274,10 @@ class TradingManager:
         """Why a run did or did not trade."""
         return Explain(self.ledger, account=self.config.account)
 
-    def sign(self, *, halt_id: int, person: str, reason: str, life: timedelta = MAX_LIFE) -> str:
-        """A token that resumes after exactly this halt, signed with this machine's key."""
-        # Whole seconds, as in the token; the database's clock may be a little behind ours.
-        issued = self.clock.now().replace(microsecond=0)
-        override = Override(
-            halt_id=halt_id,
-            action="resume",
-            scope="all",
-            environment=self.config.mode,
-            subject=person,
-            key_id=KEY_ID,
-            token_id=random_id(),
-            issued_at=issued,
-            expires_at=issued + life,
-            reason=reason,
-        )
-        return sign_override(override, self.secrets.get_kill_switch_secret().reveal())
+    def sign(self, key_id: KeyId = "kill_switch_secret") -> Sign:
+        """Tokens, signed with this machine's key of that name."""
+        key = self.secrets.get_kill_switch_key(key_id)
+        return Sign(self.clock, environment=self.config.mode, key_id=key.name, key=key.reveal)
 
     def close(self) -> None:
         """Give up the database's connection, where there is one."""

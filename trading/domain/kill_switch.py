@@ -18,6 +18,8 @@ class ControlKind(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     ADOPTED = "adopted"
     RESTORED = "restored"
+    OVERRIDE_SIGNED = "override_signed"  # half a release: the first of two signatures
+    REDUCE_ONLY_GRANTED = "reduce_only_granted"
 
 
 class LatchState(StrEnum):

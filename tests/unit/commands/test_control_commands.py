@@ -39,7 +39,8 @@ def test_a_halt_stands_until_a_token_ends_it(trading: Trading, desk: Desk, key: 
     file.write_text(f"{signed(trading, halt_id, '--person', 'ada')}\n")
     said = trading("killswitch", "resume", "--token-file", str(file), "--json")
     assert said.code == 0
-    assert json.loads(said.out) | {"run_id": ""} == {"run_id": "", "halt_id": halt_id, "halts_left": 0}
+    told = {"outcome": "released", "halt_id": halt_id, "expires_at": None, "halts_left": 0}
+    assert json.loads(said.out) | {"run_id": ""} == {"run_id": "", **told}
     status = json.loads(trading("killswitch", "status", "--json").out)
     assert (status["state"], status["halts"]) == ("running", [])
     newest = status["history"][0]

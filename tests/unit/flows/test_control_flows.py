@@ -80,8 +80,7 @@ def test_a_token_works_once() -> None:
         ({"key": OTHER_KEY}, "invalid token"),
         ({"key_id": "b"}, "unknown key id"),
         ({"environment": "live"}, "signed for environment"),
-        ({"action": "reduce_only"}, "expected action resume"),
-        ({"scope": "sma"}, "expected action resume"),
+        ({"scope": "strategy:sma"}, "signed for scope strategy:sma"),
         ({"halt_id": 99}, "is not open"),
     ],
 )

@@ -41,6 +41,10 @@ class MemoryBooks:
     def read_ahead(self, account: str, *, signed_since: datetime) -> None:
         """Nothing is far away here."""
 
+    def schema_versions(self) -> tuple[str, str]:
+        """There is no schema that could differ."""
+        return "", ""
+
     def now(self) -> datetime:
         """The database's clock: the one that the ledger was handed."""
         return self._clock.now()
