@@ -36,6 +36,7 @@ from trading.flows.report import Report
 from trading.flows.restored import Restored
 from trading.flows.resume import Resume
 from trading.flows.sign import Sign
+from trading.flows.standing import Standing
 from trading.logging.redaction import register_secret
 from trading.strategies import registry
 
@@ -273,6 +274,11 @@ class TradingManager:
     def explain(self) -> Explain:
         """Why a run did or did not trade."""
         return Explain(self.ledger, account=self.config.account)
+
+    @property
+    def standing(self) -> Standing:
+        """The halts that stand."""
+        return Standing(self.ledger, account=self.config.account, environment=self.config.mode)
 
     def sign(self, key_id: KeyId = "kill_switch_secret") -> Sign:
         """Tokens, signed with this machine's key of that name."""

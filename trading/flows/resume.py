@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from trading.clock import Clock
 from trading.domain.dual_control import completed_by, signature_of
@@ -22,17 +21,12 @@ from trading.domain.override import (
     verify_override,
 )
 from trading.errors import ConfigurationError
-from trading.flows.our_side import awaits_full_history
+from trading.flows.calm import unfit, unsettled
 from trading.flows.recording import recorded
 from trading.logging.events import log_event
 from trading.ports.ledger import Account, Books, Ledger
 
 logger = logging.getLogger(__name__)
-
-_NOT_YET_RECONCILED: Final = (
-    "the ledger was restored, and its full history was not found clean since: expected one clean"
-    " `trading reconcile --full`, and `trading reconcile --full --adopt` for what it finds"
-)
 
 
 class Outcome(StrEnum):
@@ -156,28 +150,13 @@ class Resume:
         if not within:
             raise OverrideRefused(f"signed for scope {override.scope}, the halt's is {halt.scope if halt else ''}")
 
-    def _require_calm(self, books: Books, account: Account, override: Override) -> None:
-        """A halt ends only where versions agree, nothing is unknown, no discrepancy open and no restore unreconciled.
-
-        Closing positions is for when things are not calm; only a ledger that does not know them may not be its guide.
-        """
-        theirs, ours = books.schema_versions()
-        if theirs != ours:
-            raise OverrideRefused(
-                f"the database's schema is {theirs}, this code's {ours}: run `trading db migrate`, or the code that"
-                " fits"
-            )
-        if awaits_full_history(books, account):
-            raise OverrideRefused(_NOT_YET_RECONCILED)
-        if override.action == Action.REDUCE_ONLY:
-            return
-        unknown = [o.client_order_id for o in books.orders.open(self._account) if o.is_unresolved]
-        if unknown:
-            raise OverrideRefused(f"outcome unknown: {', '.join(unknown)}")
-        confirmed = [d.key for d in books.reconciliations.open_discrepancies(self._account) if d.confirmed]
-        if confirmed:
-            keys = ", ".join(confirmed)
-            raise OverrideRefused(f"discrepancies are open: {keys}; `trading reconcile --adopt` shows both sides")
+    @staticmethod
+    def _require_calm(books: Books, account: Account, override: Override) -> None:
+        """Closing positions is for when things are not settled; only a ledger that is fit for nothing forbids it."""
+        settled = override.action == Action.REDUCE_ONLY
+        obstacles = unfit(books, account) + ([] if settled else unsettled(books, account))
+        if obstacles:
+            raise OverrideRefused(obstacles[0])
 
     def _record(
         self,
