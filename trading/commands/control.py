@@ -102,9 +102,12 @@ def history(*, limit: Limit = _HISTORY, as_json: AsJson = False) -> None:
     """Every halt, release, refusal and grant with who and why, newest first; refusals with their cause."""
     with open_manager() as manager, manager.ledger.transaction() as books:
         events = books.control.history(manager.config.account, limit)
-    columns = [*_EVENT, Column[ControlEvent]("scope", lambda event: event.scope, rank=4)]
-    detail = Column[ControlEvent]("detail", lambda event: event.detail, rank=5)
-    show(events, [*columns, detail], as_json=as_json, none="no control event yet")
+    columns: list[Column[ControlEvent]] = [
+        *_EVENT,
+        Column("scope", lambda event: event.scope, rank=4),
+        Column("detail", lambda event: event.detail, rank=5),
+    ]
+    show(events, columns, as_json=as_json, none="no control event yet")
 
 
 @killswitch.command(

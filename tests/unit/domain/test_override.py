@@ -306,7 +306,7 @@ def test_a_token_longer_than_any_is_not_read() -> None:
 def test_the_audit_log_keeps_a_hash_and_the_claimed_id(token: str) -> None:
     """Of a token that nobody signed too; never the token, nor an id that could be anything."""
     facts = token_facts(token)
-    assert len(facts["token_hash"]) == 64
+    assert len(facts["override_hash"]) == 64
     assert facts["jti"] == ("token-1" if token.startswith(TOKEN[:-3]) and not token.endswith("\n") else "")
     assert all(len(part) < 20 or part not in str(facts) for part in token.split("."))
 

@@ -70,7 +70,7 @@ def test_a_token_works_once() -> None:
         desk.resume(newer, token_id="spent")
     assert refusals(desk) == ["the token was used", "the token was used"]
     assert all(token not in str(event) for event in history(desk))
-    assert all(event.detail["token_hash"] for event in history(desk) if event.kind is ControlKind.OVERRIDE_REFUSED)
+    assert all(event.detail["override_hash"] for event in history(desk) if event.kind is ControlKind.OVERRIDE_REFUSED)
     assert len(desk.halts()) == 1
 
 
