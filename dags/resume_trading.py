@@ -26,7 +26,7 @@ class SignedOverride(HITLOperator):
 
     def execute(self, context: Any) -> Any:
         """Use the run's token; without one show what stands, and park until somebody answers."""
-        if token := context["params"]["token"]:
+        if token := context["params"]["token"].strip():
             return self._use(token)
         seen: list[Any] = []
         run_flow(lambda manager, _: seen.append(manager.standing.run()) or seen[0])
@@ -40,13 +40,13 @@ class SignedOverride(HITLOperator):
         answer = super().execute_complete(context, event)
         if answer["chosen_options"] != [RELEASE]:
             raise AirflowSkipException("left as it is")
-        return self._use(answer["params_input"]["signed_token"])
+        return self._use(answer["params_input"]["signed_token"].strip())
 
     def _use(self, token: str) -> dict[str, int]:
         register_secret(token)
         for shape in {token, *shapes(token)}:
             mask_secret(shape)
-        return run_flow(lambda manager, run: manager.resume.run(run, token.strip()))
+        return run_flow(lambda manager, run: manager.resume.run(run, token))
 
 
 with DAG(
