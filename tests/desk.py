@@ -18,12 +18,12 @@ from trading.adapters.memory.venue import MemoryVenue, Post
 from trading.adapters.memory.witness import MemoryWitness
 from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
-from trading.domain.kill_switch import ControlEvent, ControlKind, HaltLevel
+from trading.domain.kill_switch import HaltLevel
 from trading.domain.limits import Limits
 from trading.domain.market import CandleSeries, Panel, to_ms
 from trading.domain.money import ZERO
 from trading.domain.order import Order
-from trading.domain.override import Override, sign_override
+from trading.domain.override import Action, Override, sign_override
 from trading.domain.portfolio import Portfolio, StrategyPlan
 from trading.domain.scope import Scope
 from trading.domain.venue_order import Horizon
@@ -264,23 +264,11 @@ class Desk:
         return flow.run(self.run_of("flatten"), scope=Scope.parse(scope))
 
     def grant(self, halt_id: int, *, scope: str = "all", largest: str = "1000000", minutes: float = 10) -> None:
-        """A verified reduce_only override, as the audit log keeps it."""
-        event = ControlEvent(
-            kind=ControlKind.REDUCE_ONLY_GRANTED,
-            author="ada",
-            reason="a test says so",
-            at=self.clock.now(),
-            run_id="grant",
-            dag_id="grant",
-            scope=scope,
-            halt_id=halt_id,
-            detail={
-                "largest_notional": largest,
-                "expires_at": (self.clock.now() + timedelta(minutes=minutes)).isoformat(),
-            },
+        """Leave to close positions under this halt, by a signed reduce_only override."""
+        until = self.clock.now().replace(microsecond=0) + timedelta(minutes=minutes)
+        self.resume(
+            halt_id, action=Action.REDUCE_ONLY, scope=scope, largest_notional=Decimal(largest), expires_at=until
         )
-        with self.memory_ledger.transaction() as books:
-            books.control._append(ACCOUNT, event)
 
     def resume(self, halt_id: int, **changes: Any) -> None:
         flow = Resume(self.ledger, self.worker_clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import trading.flows.send
-from tests.benchmarks.stage import RUN, BenchAccount, market_view, open_account, pause
+from tests.benchmarks.stage import LIMITS, RUN, BenchAccount, market_view, open_account, pause
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.clock import SystemClock
 from trading.domain.ids import Run
@@ -26,7 +26,7 @@ from trading.domain.venue_order import Horizon, Step, VenueOrder, VenueOrderStat
 from trading.errors import OrderRejected, TradingError
 from trading.flows.enforce_halt import EnforceHalt
 from trading.flows.order_steps import append_step
-from trading.flows.risk_snapshot import snapshot
+from trading.flows.risk_snapshot import traffic_question
 from trading.flows.send import Outcome, Sender
 
 SENDERS = 3
@@ -115,17 +115,17 @@ class _WatchedEnforcer(EnforceHalt):
 
 @contextmanager
 def _noted_flags() -> Iterator[None]:
-    """Each sender's thread knows when it began to read the flag."""
+    """Each sender's thread knows when it began to read the flag: right before it reads all in one round trip."""
 
     def noted(*arguments: Any, **facts: Any) -> Any:
         _reading.began = time.monotonic()
-        return snapshot(*arguments, **facts)
+        return traffic_question(*arguments, **facts)
 
-    trading.flows.send.snapshot = noted  # type: ignore[attr-defined]
+    trading.flows.send.traffic_question = noted  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        trading.flows.send.snapshot = snapshot  # type: ignore[attr-defined]
+        trading.flows.send.traffic_question = traffic_question  # type: ignore[attr-defined]
 
 
 def run_races(url: str, count: int, seed: int) -> Races:
@@ -210,7 +210,7 @@ def _send(  # noqa: PLR0917 - a thread's target
         for turn in range(10_000):
             last = stop.is_set()
             order = mine.planned(race * 10_000 + turn, strategy)
-            outcome, why = sender.send(order, market_view(), RUN, epoch=account.epoch, pause=pause())
+            outcome, why = sender.send(order, market_view(), RUN, limits=LIMITS, epoch=account.epoch, pause=pause())
             if outcome not in (Outcome.SENT, Outcome.REJECTED, Outcome.HALTED):
                 errors.append(f"race {race}: {outcome} {why}")
             if last or errors:

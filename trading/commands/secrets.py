@@ -15,7 +15,7 @@ import typer
 from trading.clock import SystemClock
 from trading.commands.invocation import examples
 from trading.commands.listing import AsJson, Column, show
-from trading.config.secrets import SecretsManager
+from trading.config.secrets import KILL_SWITCH_KEYS, SecretsManager
 from trading.config.settings import TradingConfig
 from trading.domain.market import from_ms
 from trading.errors import ConfigurationError
@@ -106,8 +106,8 @@ def require_usable(rows: Sequence[SecretRow]) -> None:
 
 def _judged(manager: SecretsManager, row: SecretRow) -> SecretRow:
     try:
-        if row.name == "kill_switch_secret":
-            manager.get_kill_switch_secret()
+        if row.name in KILL_SWITCH_KEYS and (row.needed or row.source != "not set"):
+            manager.get_kill_switch_key(row.name)
         elif row.name == "database_url":
             manager.get_database_url()
         elif row.needed:

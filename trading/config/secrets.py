@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal, NoReturn, get_args
 from urllib.parse import parse_qs, urlsplit
 
 from trading.errors import ConfigurationError
@@ -22,6 +22,9 @@ Policy = Literal["strict", "mounted"]
 
 MAX_BYTES: Final = 64 * 1024
 MIN_KILL_SWITCH_CHARACTERS: Final = 32
+#: The ids of the keys that overrides are signed with. Under dual control both must sign.
+KeyId = Literal["kill_switch_secret", "kill_switch_secret_b"]
+KILL_SWITCH_KEYS: Final[tuple[KeyId, ...]] = get_args(KeyId)
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _FORBIDDEN: Final = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
@@ -113,15 +116,20 @@ class SecretsManager:
         prefix = "paper" if purpose == "paper" else "exchange"
         return Credentials(venue, self.get_secret(f"{prefix}_api_key"), self.get_secret(f"{prefix}_api_secret"))
 
-    def get_kill_switch_secret(self) -> Secret:
-        """What overrides are signed with: at least 32 characters."""
-        secret = self.get_secret("kill_switch_secret")
-        if len(secret.reveal()) < MIN_KILL_SWITCH_CHARACTERS:
+    def get_kill_switch_key(self, name: KeyId) -> Secret:
+        """What overrides are signed with, by its key id: at least 32 characters."""
+        return _long_enough(self.get_secret(name))
+
+    def kill_switch_keys(self) -> tuple[Secret, ...]:
+        """Every key that an override may be signed with; none is an error, and so are two of the same content."""
+        found = [self.find_secret(name) for name in KILL_SWITCH_KEYS]
+        keys = tuple(_long_enough(key) for key in found if key is not None)
+        if len(keys) == len(KILL_SWITCH_KEYS) and keys[0].same_as(keys[1]):
             raise ConfigurationError(
-                f"the secret 'kill_switch_secret' is too short: expected at least {MIN_KILL_SWITCH_CHARACTERS}"
-                " characters; remove it and let scripts/init-secrets.sh make a new one"
+                f"the secrets {' and '.join(KILL_SWITCH_KEYS)} have the same content: expected two keys; remove one of"
+                " them and let scripts/init-secrets.sh make a new one"
             )
-        return secret
+        return keys or (self.get_secret(KILL_SWITCH_KEYS[0]),)
 
     def get_database_url(self) -> Secret | None:
         """The database's URL from the file `database_url` or TRADING_DATABASE_URL; None means the embedded one.
@@ -176,6 +184,15 @@ class SecretsManager:
                 f"in mode live the secret {name!r} may not come from the environment variable {variable}: expected a"
                 f" file, or {name!r} in the list TRADING_SECRETS_FROM_ENVIRONMENT"
             )
+
+
+def _long_enough(secret: Secret) -> Secret:
+    if len(secret.reveal()) < MIN_KILL_SWITCH_CHARACTERS:
+        raise ConfigurationError(
+            f"the secret {secret.name!r} is too short: expected at least {MIN_KILL_SWITCH_CHARACTERS} characters;"
+            " remove it and let scripts/init-secrets.sh make a new one"
+        )
+    return secret
 
 
 def _has_password(url: str) -> bool:

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from trading.domain.dual_control import Grant
 from trading.domain.ids import client_order_id
-from trading.domain.kill_switch import Grant, Halt, HaltLevel
+from trading.domain.kill_switch import Halt, HaltLevel
 from trading.domain.limits import Limits
 from trading.domain.market import Instrument
 from trading.domain.money import EXACT, ZERO, floor_to_step, plain

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -26,6 +25,7 @@ class ControlKind(StrEnum):
     DEPLOYED = "deployed"
     HALT_EFFECTIVE = "halt_effective"
     HALT_VERIFIED = "halt_verified"
+    OVERRIDE_SIGNED = "override_signed"  # half a release: the first of two signatures
     REDUCE_ONLY_GRANTED = "reduce_only_granted"
 
 
@@ -115,17 +115,6 @@ class Halt:
     def covers(self, *, account: str, strategy: str = "", instrument: str = "") -> bool:
         """Whether it forbids orders of these; without strategy and instrument, whether it does for all of them."""
         return Scope.parse(self.scope).covers(account=account, strategy=strategy, instrument=instrument)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
-    """Leave to close positions while a halt stands. `largest_notional`: of one order, in quote currency."""
-
-    halt_id: int
-    scope: str
-    largest_notional: Decimal
-    person: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,14 +2,18 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.desk import Desk
-from tests.unit.commands.conftest import Trading
+from tests.examples import ACCOUNT
+from tests.unit.commands.conftest import Said, Trading
 
 KEY = "s" * 43
 
@@ -39,7 +43,8 @@ def test_a_halt_stands_until_a_token_ends_it(trading: Trading, desk: Desk, key: 
     file.write_text(f"{signed(trading, halt_id, '--person', 'ada')}\n")
     said = trading("killswitch", "resume", "--token-file", str(file), "--json")
     assert said.code == 0
-    assert json.loads(said.out) | {"run_id": ""} == {"run_id": "", "halt_id": halt_id, "halts_left": 0}
+    told = {"outcome": "released", "halt_id": halt_id, "expires_at": None, "halts_left": 0}
+    assert json.loads(said.out) | {"run_id": ""} == {"run_id": "", **told}
     status = json.loads(trading("killswitch", "status", "--json").out)
     assert (status["state"], status["halts"]) == ("running", [])
     newest = status["history"][0]
@@ -80,6 +85,99 @@ def test_no_token_no_prompt(
 def test_signing_needs_no_database(trading: Trading, key: None) -> None:
     """Nothing is set up and nothing runs here, and the token is printed all the same."""
     assert signed(trading, 1).count(".") == 2
+
+
+def test_signing_needs_no_airflow_and_connects_to_nothing(tmp_path: Path, key: None) -> None:
+    """In a fresh process in which importing Airflow and opening a connection are errors."""
+    script = """
+import socket, sys
+sys.modules["airflow"] = None
+def refuse(*_, **__): raise AssertionError("a connection was opened")
+socket.socket.connect = refuse
+import psycopg
+psycopg.connect = refuse
+from trading import cli
+raise SystemExit(cli.main(["killswitch", "sign", "--halt", "7", "--reason", "books checked"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=dict(os.environ),
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.count(".")) == (0, 2), done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--action", "reduce_only"), "a largest notional is expected"),
+        (("--largest-notional", "5"), "a largest notional is expected"),
+        (("--action", "reduce_only", "--largest-notional", "0"), "largest notional is positive"),
+        (("--action", "reduce_only", "--largest-notional", "many"), "many"),
+        (("--scope", "everything"), "expected all, account:NAME"),
+        (("--key", "kill_switch_secret_b"), "'kill_switch_secret_b' is missing"),
+        (("--key", "db_password"), "kill_switch_secret_b"),
+        (("--action", "halt"), "reduce_only"),
+    ],
+)
+def test_what_no_override_may_say_is_not_signed(trading: Trading, key: None, more: tuple[str, ...], said: str) -> None:
+    answer = trading("killswitch", "sign", "--halt", "1", "--reason", "x", *more)
+    assert answer.code in (2, 78)
+    assert said in answer.err
+    assert answer.out == ""
+
+
+def test_two_people_release_where_two_are_asked_for(
+    trading: Trading, desk: Desk, key: None, secret: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is told that nothing is released yet, the second that it is; the history has both."""
+    monkeypatch.setenv("TRADING_DUAL_CONTROL", "1")
+    secret("kill_switch_secret_b", "b" * 43)
+    halt_id = halted(trading)
+
+    def bring(*more: str) -> Said:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(signed(trading, halt_id, *more)))
+        return trading("killswitch", "resume", "--json")
+
+    first = bring("--person", "ada")
+    assert (first.code, json.loads(first.out)["outcome"], json.loads(first.out)["halts_left"]) == (0, "signed", 1)
+    assert "nothing is released yet" in first.err
+    assert bring("--person", "ada", "--key", "kill_switch_secret_b").code == 77
+    second = bring("--person", "bob", "--key", "kill_switch_secret_b")
+    assert json.loads(second.out)["outcome"] == "released"
+    told = json.loads(trading("killswitch", "history", "--json", "-n", "3").out)
+    assert [event["kind"] for event in told] == ["halt_released", "override_refused", "override_signed"]
+    assert told[0]["detail"]["first_person"] == "ada"
+    assert "a second person must" in told[1]["reason"]
+    assert trading("killswitch", "history").out.count("\n") >= 4
+
+
+def test_dual_control_without_the_second_key_releases_nothing(
+    trading: Trading, desk: Desk, key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taking a key away does not lower what is asked for: it is a mistake that is named, and the halt stands."""
+    monkeypatch.setenv("TRADING_DUAL_CONTROL", "1")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(signed(trading, halted(trading))))
+    said = trading("killswitch", "resume")
+    assert said.code == 78
+    assert "expected two keys" in said.err
+    assert len(desk.halts()) == 1
+
+
+def test_leave_to_reduce_leaves_the_halt(
+    trading: Trading, desk: Desk, key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = signed(trading, halted(trading), "--action", "reduce_only", "--largest-notional", "5000.50")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(token))
+    told = json.loads(trading("killswitch", "resume", "--json").out)
+    assert (told["outcome"], told["halts_left"]) == ("granted", 1)
+    (grant,) = desk.read(lambda books: books.control.grants(ACCOUNT, books.now()))
+    assert grant.largest_notional == Decimal("5000.50")
 
 
 @pytest.mark.parametrize("span", ["20m", "0s", "10", "1h", "-5m", "m"])

@@ -72,7 +72,7 @@ def test_a_token_works_once() -> None:
         desk.resume(newer, token_id="spent")
     assert refusals(desk) == ["the token was used", "the token was used"]
     assert all(token not in str(event) for event in history(desk))
-    assert all(event.detail["token_hash"] for event in history(desk) if event.kind is ControlKind.OVERRIDE_REFUSED)
+    assert all(event.detail["override_hash"] for event in history(desk) if event.kind is ControlKind.OVERRIDE_REFUSED)
     assert len(desk.halts()) == 1
 
 
@@ -82,8 +82,7 @@ def test_a_token_works_once() -> None:
         ({"key": OTHER_KEY}, "invalid token"),
         ({"key_id": "b"}, "unknown key id"),
         ({"environment": "live"}, "signed for environment"),
-        ({"action": "reduce_only"}, "expected action resume"),
-        ({"scope": "sma"}, "expected action resume"),
+        ({"scope": "strategy:sma"}, "signed for scope strategy:sma"),
         ({"halt_id": 99}, "is not open"),
     ],
 )

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from trading.adapters.memory.journal import Journal
+from trading.domain.dual_control import Grant, Signature, accepted, grant_of, half
 from trading.domain.ids import Run
-from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, LatchState
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
@@ -21,6 +21,8 @@ class MemoryControl:
         self._log: list[tuple[str, ControlEvent]] = []
         self._open: dict[int, tuple[str, Halt]] = {}
         self._tokens: dict[str, int] = {}
+        self._waiting: dict[str, Signature] = {}
+        self._grants: list[tuple[str, Grant]] = []
         self._leases: dict[str, datetime] = {}
         self._effects: dict[tuple[int, str, ControlKind], datetime] = {}
 
@@ -52,32 +54,46 @@ class MemoryControl:
         self._journal.put(self._open, halt_id, (account, halt))
         return halt_id
 
-    def release(self, account: str, override: Override, *, at: datetime, run: Run) -> None:
-        """Append the release of exactly this halt, once a token, once a person, once a key."""
-        if override.token_id in self._tokens:
-            raise OverrideRefused("the token was used")
-        owner, _ = self._open.get(override.halt_id, (None, None))
-        if owner is None or not self._concerns(owner, account):
-            raise OverrideRefused(f"halt {override.halt_id} is not open")
-        self._journal.put(self._tokens, override.token_id, override.halt_id)
+    def release(
+        self, account: str, override: Override, *, at: datetime, run: Run, first: Signature | None = None
+    ) -> None:
+        """Append the release of exactly this halt, once a token; with `first` completed by it, where two must sign."""
+        owner = self._use(account, override.halt_id, override.token_id, first)
         self._journal.remove(self._open, override.halt_id)
-        released = ControlEvent(
-            kind=ControlKind.HALT_RELEASED,
-            author=override.subject,
-            reason=override.reason,
-            at=at,
-            run_id=run.run_id,
-            dag_id=run.dag_id,
-            scope=override.scope,
-            halt_id=override.halt_id,
-            detail={"jti": override.token_id, "kid": override.key_id},
-        )
-        self._append(owner, released)
+        self._append(owner, accepted(ControlKind.HALT_RELEASED, override, first, at=at, run=run))
+
+    def grant(
+        self, account: str, override: Override, *, at: datetime, run: Run, first: Signature | None = None
+    ) -> None:
+        """Append leave to reduce while exactly this halt stands."""
+        self._use(account, override.halt_id, override.token_id, first)
+        self._append(account, accepted(ControlKind.REDUCE_ONLY_GRANTED, override, first, at=at, run=run))
+        self._journal.append(self._grants, (account, grant_of(override, first)))
+
+    def sign_first(self, account: str, signature: Signature, *, reason: str, at: datetime, run: Run) -> None:
+        """Append the first of two signatures about exactly this halt."""
+        owner = self._use(account, signature.halt_id, signature.token_id, None)
+        self._journal.put(self._waiting, signature.token_id, signature)
+        self._append(owner, half(signature, reason, at=at, run=run))
+
+    def waiting(self, account: str, halt_id: int) -> tuple[Signature, ...]:  # noqa: ARG002 — one process, one lock
+        """First signatures about this halt that no second one completed, oldest first."""
+        return tuple(one for one in self._waiting.values() if one.halt_id == halt_id)
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        mine = (one for owner, one in self._grants if owner == account)
+        return tuple(one for one in mine if one.expires_at > at and one.halt_id in self._open)
 
     def refuse(self, account: str, event: ControlEvent) -> None:
         """Append the refusal of an override."""
         self._require(event, ControlKind.OVERRIDE_REFUSED)
         self._append(account, event)
+
+    def refusals_since(self, account: str, at: datetime) -> int:
+        """How many overrides were refused after this instant."""
+        mine = (event for owner, event in self._log if owner == account)
+        return sum(event.kind is ControlKind.OVERRIDE_REFUSED and event.at > at for event in mine)
 
     def adopt(self, account: str, event: ControlEvent) -> None:
         """Append that somebody took what happened outside into the ledger."""
@@ -98,22 +114,6 @@ class MemoryControl:
     def events(self, account: str) -> Iterator[ControlEvent]:
         """Every event that concerns the account, newest first."""
         return (event for owner, event in reversed(self._log) if self._concerns(owner, account))
-
-    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
-        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
-        mine = (event for owner, event in self._log if owner == account)
-        grants = [
-            Grant(
-                halt_id=event.halt_id,
-                scope=event.scope,
-                largest_notional=Decimal(event.detail["largest_notional"]),
-                person=event.author,
-                expires_at=datetime.fromisoformat(event.detail["expires_at"]),
-            )
-            for event in mine
-            if event.kind is ControlKind.REDUCE_ONLY_GRANTED and event.halt_id in self._open
-        ]
-        return tuple(grant for grant in grants if grant.expires_at > at)
 
     def take_effect(self, account: str, event: ControlEvent) -> None:
         """Append that a halt is effective, or verified, on this account; only the first of each counts."""
@@ -142,6 +142,20 @@ class MemoryControl:
     def latch(self) -> LatchState:
         """There is nothing to latch."""
         return LatchState.NO_AIRFLOW_TABLES
+
+    def _use(self, account: str, halt_id: int, token_id: str, first: Signature | None) -> str:
+        """Spend the token on the halt, with the first signature that it completes; whose halt it is."""
+        if token_id in self._tokens:
+            raise OverrideRefused("the token was used")
+        owner, _ = self._open.get(halt_id, (None, None))
+        if owner is None or not self._concerns(owner, account):
+            raise OverrideRefused(f"halt {halt_id} is not open")
+        if first is not None:
+            if first.token_id not in self._waiting:
+                raise OverrideRefused("the first signature waits no more")
+            self._journal.remove(self._waiting, first.token_id)
+        self._journal.put(self._tokens, token_id, halt_id)
+        return owner
 
     def _append(self, account: str, event: ControlEvent) -> int:
         number = len(self._log) + 1

@@ -6,9 +6,10 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.connection import Row, Session
+from trading.domain.dual_control import Grant, Signature, accepted, half
 from trading.domain.ids import Run, chain_hash
-from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Grant, Halt, HaltLevel, LatchState
-from trading.domain.override import Override, OverrideRefused
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
+from trading.domain.override import Action, Override, OverrideRefused
 from trading.errors import InvariantViolation
 
 #: Makes and enables each trigger on Airflow's table.
@@ -37,34 +38,40 @@ class PostgresControl:
         """Append a halt; its id."""
         return self._add(account, event, ControlKind.HALT_ENGAGED)
 
-    def release(self, account: str, override: Override, *, at: datetime, run: Run) -> None:
-        """Append the release of exactly this halt, once a token, once a person, once a key."""
-        released = self._session.run(
-            "release_halt",
-            {
-                "account": account,
-                "halt_id": override.halt_id,
-                "scope": override.scope,
-                "author": override.subject,
-                "reason": override.reason,
-                "at": at,
-                "run_id": run.run_id,
-                "dag_id": run.dag_id,
-                "detail": Jsonb({"jti": override.token_id, "kid": override.key_id}),
-                "token_id": override.token_id,
-                "key_id": override.key_id,
-            },
-        )
-        if released:
-            self._extend_chains()
-        elif self._session.one("used_token", {"token_id": override.token_id}):
-            raise OverrideRefused("the token was used")
-        else:
-            raise OverrideRefused(f"halt {override.halt_id} is not open")
+    def release(
+        self, account: str, override: Override, *, at: datetime, run: Run, first: Signature | None = None
+    ) -> None:
+        """Append the release of exactly this halt, once a token; with `first` completed by it, where two must sign."""
+        self._use(account, accepted(ControlKind.HALT_RELEASED, override, first, at=at, run=run), first)
+
+    def grant(
+        self, account: str, override: Override, *, at: datetime, run: Run, first: Signature | None = None
+    ) -> None:
+        """Append leave to reduce while exactly this halt stands."""
+        self._use(account, accepted(ControlKind.REDUCE_ONLY_GRANTED, override, first, at=at, run=run), first)
+
+    def sign_first(self, account: str, signature: Signature, *, reason: str, at: datetime, run: Run) -> None:
+        """Append the first of two signatures about exactly this halt."""
+        self._use(account, half(signature, reason, at=at, run=run), None)
+
+    def waiting(self, account: str, halt_id: int) -> tuple[Signature, ...]:
+        """First signatures about this halt that no second one completed, oldest first."""
+        self._session.run("lock_halt", {"halt_id": halt_id})
+        rows = self._session.all("waiting_signatures", {"account": account, "halt_id": halt_id})
+        return tuple(Signature(**row | {"action": Action(row["action"])}) for row in rows)
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        return tuple(Grant(**row) for row in self._session.all("live_grants", {"account": account, "at": at}))
 
     def refuse(self, account: str, event: ControlEvent) -> None:
         """Append the refusal of an override."""
         self._add(account, event, ControlKind.OVERRIDE_REFUSED)
+
+    def refusals_since(self, account: str, at: datetime) -> int:
+        """How many overrides were refused after this instant."""
+        row = self._session.one("count_refusals", {"account": account, "at": at})
+        return int(row["refusals"]) if row else 0
 
     def adopt(self, account: str, event: ControlEvent) -> None:
         """Append that somebody took what happened outside into the ledger."""
@@ -79,10 +86,6 @@ class PostgresControl:
         if event.kind in (ControlKind.HALT_ENGAGED, ControlKind.HALT_RELEASED):
             raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
         self._add(account, event, event.kind)
-
-    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
-        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
-        return tuple(Grant(**row) for row in self._session.all("live_grants", {"account": account, "at": at}))
 
     def take_effect(self, account: str, event: ControlEvent) -> None:
         """Append that a halt is effective, or verified, on this account; only the first of each counts."""
@@ -122,6 +125,36 @@ class PostgresControl:
         if len(enabled) != len(_ARMING) / 2:
             return LatchState.ABSENT
         return LatchState.ARMED if all(how in ("O", "A") for how in enabled) else LatchState.DISABLED
+
+    def _use(self, account: str, event: ControlEvent, first: Signature | None) -> None:
+        """Spend the token on its halt, in one statement with whatever must be true for that."""
+        token_id = event.detail["jti"]
+        used = self._session.run(
+            "use_override",
+            {
+                "account": account,
+                "kind": event.kind,
+                "halt_id": event.halt_id,
+                "scope": event.scope,
+                "author": event.author,
+                "reason": event.reason,
+                "at": event.at,
+                "run_id": event.run_id,
+                "dag_id": event.dag_id,
+                "detail": Jsonb(dict(event.detail)),
+                "token_id": token_id,
+                "key_id": event.detail["kid"],
+                "first_token_id": first.token_id if first else None,
+            },
+        )
+        if used:
+            self._extend_chains()
+        elif self._session.one("used_token", {"token_id": token_id}):
+            raise OverrideRefused("the token was used")
+        elif all(halt.halt_id != event.halt_id for halt in self.halts(account)):
+            raise OverrideRefused(f"halt {event.halt_id} is not open")
+        else:
+            raise OverrideRefused("the first signature waits no more")
 
     def _add(self, account: str, event: ControlEvent, *kinds: ControlKind) -> int:
         if event.kind not in kinds:

@@ -22,7 +22,6 @@ ALTER TABLE trading.control_event
 -- prevents two times at which one halt became effective
 CREATE UNIQUE INDEX control_event_effect_once ON trading.control_event (halt_id, account, kind)
   WHERE kind IN ('halt_effective', 'halt_verified');
-CREATE INDEX control_event_granted ON trading.control_event (halt_id) WHERE kind = 'reduce_only_granted';
 
 CREATE OR REPLACE VIEW trading.halt_open AS
 SELECT engaged.event_id AS halt_id,

@@ -32,17 +32,6 @@ WITH added AS (
 SELECT event_id, pg_notify('trading_control', kind)
   FROM added;
 
--- live_grants --
--- Leave to reduce, while its halt stands and it lives.
-SELECT granted.halt_id, granted.scope, (granted.detail ->> 'largest_notional')::numeric AS largest_notional,
-       granted.author AS person, (granted.detail ->> 'expires_at')::timestamptz AS expires_at
-  FROM trading.control_event AS granted
-  JOIN trading.halt_open USING (halt_id)
- WHERE granted.account = %(account)s
-   AND granted.kind = 'reduce_only_granted'
-   AND (granted.detail ->> 'expires_at')::timestamptz > %(at)s
- ORDER BY granted.event_id;
-
 -- unverified_halts --
 -- Halts of which nobody has seen the effect at the venue yet: asked outside of the books, by whoever wakes halt_trading.
 SELECT halt_id
@@ -57,20 +46,66 @@ SELECT halt_id
    )
  ORDER BY halt_id;
 
--- release_halt --
--- The release of exactly this halt, where it is open and concerns the account; unique keys stop a second use.
+-- use_override --
+-- A release, a grant or a first signature about exactly this halt, where it is open and concerns the account.
+-- Unique keys stop a second use; a first signature must wait still, and be another person's with another key.
+-- A grant is the account's own, whoever's halt it is under.
 INSERT INTO trading.control_event (
   account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
 )
-SELECT account, 'halt_released', %(scope)s, halt_id, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s,
+SELECT CASE %(kind)s WHEN 'reduce_only_granted' THEN %(account)s ELSE account END,
+       %(kind)s, %(scope)s, halt_id, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s,
        %(token_id)s, %(key_id)s
   FROM trading.halt_open
  WHERE halt_id = %(halt_id)s
    AND account IN (%(account)s, '*')
+   AND (
+     %(first_token_id)s::text IS NULL
+     OR EXISTS (
+       SELECT
+         FROM trading.signature_waiting AS first
+        WHERE first.halt_id = halt_open.halt_id
+          AND first.token_id = %(first_token_id)s
+          AND lower(first.person) <> lower(%(author)s)
+          AND first.key_id <> %(key_id)s
+          AND first.expires_at > %(at)s
+     )
+   )
 ON CONFLICT DO NOTHING;
 
+-- lock_halt --
+-- Whoever signs about one halt does it one after the other, from whichever account.
+SELECT pg_advisory_xact_lock(hashtext('trading.halt'), hashtext(%(halt_id)s::text));
+
+-- waiting_signatures --
+-- First signatures that no second one completed, lapsed ones too.
+SELECT token_id, halt_id, action, scope, largest_notional, person, key_id, key_print, expires_at
+  FROM trading.signature_waiting
+ WHERE halt_id = %(halt_id)s
+   AND account IN (%(account)s, '*')
+ ORDER BY event_id;
+
+-- live_grants --
+-- Leave to reduce, while its halt stands and it lives.
+SELECT granted.halt_id, granted.scope, (granted.detail ->> 'largest_notional')::numeric AS largest_notional,
+       granted.author AS person, (granted.detail ->> 'expires_at')::timestamptz AS expires_at
+  FROM trading.control_event AS granted
+  JOIN trading.halt_open USING (halt_id)
+ WHERE granted.account = %(account)s
+   AND granted.kind = 'reduce_only_granted'
+   AND (granted.detail ->> 'expires_at')::timestamptz > %(at)s
+ ORDER BY granted.event_id;
+
+-- count_refusals --
+-- Overrides that were looked at and refused lately.
+SELECT count(*) AS refusals
+  FROM trading.control_event
+ WHERE account = %(account)s
+   AND kind = 'override_refused'
+   AND at > %(at)s;
+
 -- used_token --
--- Whether a token has released something.
+-- Whether a token was used.
 SELECT event_id
   FROM trading.control_event
  WHERE token_id = %(token_id)s;
