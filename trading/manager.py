@@ -9,6 +9,7 @@ from typing import Final
 
 from trading.adapters.ccxt_exchange import CcxtExchange
 from trading.adapters.disk import require_room
+from trading.adapters.file_anchors import FileAnchors
 from trading.adapters.file_witness import FileWitness
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.venue_address import target_at
@@ -23,6 +24,7 @@ from trading.domain.portfolio import Portfolio
 from trading.domain.venue_order import Horizon
 from trading.errors import ConfigurationError
 from trading.flows.adopt import Adopt
+from trading.flows.audit import Audit
 from trading.flows.bound_strategies import bound_strategies, ingest_requests
 from trading.flows.certify import Certify
 from trading.flows.evaluate import Evaluate, Strategy
@@ -84,11 +86,9 @@ class TradingManager:
     def market(self) -> CcxtExchange:
         """Market data of the venue that takes the orders."""
         self._require_finished_mode()
+        config = self.config
         return CcxtExchange(
-            self.config.venue,
-            clock=self.clock,
-            base_url=self.config.exchange_url,
-            api_timeout_s=self.config.api_timeout_s,
+            config.venue, clock=self.clock, base_url=config.exchange_url, api_timeout_s=config.api_timeout_s
         )
 
     @cached_property
@@ -112,6 +112,12 @@ class TradingManager:
     def witness(self) -> FileWitness:
         """What is remembered of the ledger outside of it."""
         return FileWitness(self.config.home / "witness" / f"{self.config.account}.json")
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log: anchored, verified and handed on."""
+        anchors = FileAnchors(self.config.home / "audit")
+        return Audit(self.ledger, anchors, account=self.config.account, secret=self.secrets.audit_key)
 
     def _require_finished_mode(self) -> None:
         """Refuse what is not built yet, rather than do something like it."""
@@ -154,13 +160,9 @@ class TradingManager:
         until: datetime | None = None,
     ) -> list[IngestRequest]:
         """One request a timeframe of the portfolio, with as much history as its longest warm-up needs."""
+        file = str(self.config.portfolio_path)
         return ingest_requests(
-            self.portfolio,
-            timeframes,
-            instruments=instruments,
-            since=since,
-            until=until,
-            named_in=str(self.config.portfolio_path),
+            self.portfolio, timeframes, instruments=instruments, since=since, until=until, named_in=file
         )
 
     @property
@@ -225,6 +227,7 @@ class TradingManager:
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
             witness=self.witness,
+            audit=self.audit,
         )
 
     @property

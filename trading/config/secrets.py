@@ -21,7 +21,8 @@ from trading.errors import ConfigurationError
 Policy = Literal["strict", "mounted"]
 
 MAX_BYTES: Final = 64 * 1024
-MIN_KILL_SWITCH_CHARACTERS: Final = 32
+#: Of what overrides are signed with, and of what anchors of the audit log are.
+MIN_KEY_CHARACTERS: Final = 32
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _FORBIDDEN: Final = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
@@ -115,11 +116,22 @@ class SecretsManager:
 
     def get_kill_switch_secret(self) -> Secret:
         """What overrides are signed with: at least 32 characters."""
-        secret = self.get_secret("kill_switch_secret")
-        if len(secret.reveal()) < MIN_KILL_SWITCH_CHARACTERS:
+        return self._key("kill_switch_secret")
+
+    def get_audit_secret(self) -> Secret:
+        """What the audit log's anchors are authenticated with: at least 32 characters."""
+        return self._key("audit_secret")
+
+    def audit_key(self) -> str:
+        """Its content, when an anchor is made."""
+        return self.get_audit_secret().reveal()
+
+    def _key(self, name: str) -> Secret:
+        secret = self.get_secret(name)
+        if len(secret.reveal()) < MIN_KEY_CHARACTERS:
             raise ConfigurationError(
-                f"the secret 'kill_switch_secret' is too short: expected at least {MIN_KILL_SWITCH_CHARACTERS}"
-                " characters; remove it and let scripts/init-secrets.sh make a new one"
+                f"the secret {name!r} is too short: expected at least {MIN_KEY_CHARACTERS} characters; remove it and"
+                " let scripts/init-secrets.sh make a new one"
             )
         return secret
 

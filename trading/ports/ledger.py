@@ -15,6 +15,7 @@ from trading.domain.decision import Decision, Recorded
 from trading.domain.ids import Run
 from trading.domain.ledger import LedgerTransaction
 from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
+from trading.ports.audit import AuditStore
 from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
@@ -178,6 +179,8 @@ class Books(Protocol):
     def accounts(self) -> AccountStore: ...  # noqa: D102
     @property
     def control(self) -> ControlStore: ...  # noqa: D102
+    @property
+    def audit(self) -> AuditStore: ...  # noqa: D102
     @property
     def reconciliations(self) -> ReconciliationStore: ...  # noqa: D102
     @property

@@ -75,6 +75,11 @@ class MemoryControl:
         mine = (event for owner, event in reversed(self._log) if self._concerns(owner, account))
         return [event for _, event in zip(range(limit), mine, strict=False)]
 
+    @property
+    def log(self) -> list[tuple[str, ControlEvent]]:
+        """Every event with its account, oldest first."""
+        return self._log
+
     def lease_expires_at(self, account: str) -> datetime | None:
         """When the dead man's switch forbids entries, unless it is renewed."""
         return self._leases.get(account)

@@ -1,19 +1,18 @@
 """The kill switch's memory."""
 
 from datetime import datetime
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from trading.adapters.postgres.connection import Row, Session
-from trading.domain.ids import Run, chain_hash
+from trading.adapters.postgres.connection import Session
+from trading.domain.ids import Run
 from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 
 
 class PostgresControl:
-    """ControlStore over the tables control_event, control_chain and lease, and triggers on Airflow's table dag."""
+    """ControlStore over the tables control_event and lease, and triggers on Airflow's table dag."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -45,11 +44,10 @@ class PostgresControl:
             },
         )
         if released:
-            self._extend_chains()
-        elif self._session.one("used_token", {"token_id": override.token_id}):
+            return
+        if self._session.one("used_token", {"token_id": override.token_id}):
             raise OverrideRefused("the token was used")
-        else:
-            raise OverrideRefused(f"halt {override.halt_id} is not open")
+        raise OverrideRefused(f"halt {override.halt_id} is not open")
 
     def refuse(self, account: str, event: ControlEvent) -> None:
         """Append the refusal of an override."""
@@ -74,11 +72,10 @@ class PostgresControl:
         return None if row is None else row["expires_at"]
 
     def renew_lease(self, account: str, until: datetime, run: Run) -> None:
-        """Move the lease's end to `until`. Chains what was recorded since the last time, too: this runs each minute."""
+        """Move the lease's end to `until`."""
         self._session.run(
             "renew_lease", {"account": account, "until": until, "run_id": run.run_id, "dag_id": run.dag_id}
         )
-        self._extend_chains()
 
     def arm_latch(self) -> LatchState:
         """Install the triggers on Airflow's table where that is in this database; the state after it."""
@@ -117,31 +114,3 @@ class PostgresControl:
             },
         )
         return int(row["event_id"]) if row else 0
-
-    def _extend_chains(self) -> None:
-        """Link the events that no chain covers yet; whoever else does it at this moment does it for us."""
-        held = self._session.one("try_chain_lock")
-        if held is None or not held["held"]:
-            return
-        heads: dict[str, tuple[int, str]] = {}
-        for event in self._session.all("unchained_events"):
-            account = event["account"]
-            length, previous = heads.get(account) or self._head(account)
-            link: dict[str, Any] = {
-                "account": account,
-                "chain_sequence": length + 1,
-                "event_id": event["event_id"],
-                "previous_hash": previous,
-                "hash": chain_hash(previous, control_facts(event)),
-            }
-            self._session.run("add_control_link", link)
-            heads[account] = (length + 1, link["hash"])
-
-    def _head(self, account: str) -> tuple[int, str]:
-        row = self._session.one("control_chain_head", {"account": account})
-        return (0, "") if row is None else (row["chain_sequence"], row["hash"])
-
-
-def control_facts(row: Row) -> dict[str, object]:
-    """What the audit chain's hash covers of a row of control_event: everything, times in UTC."""
-    return {name: row[name] for name in sorted(row)}

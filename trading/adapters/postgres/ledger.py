@@ -11,6 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
+from trading.adapters.postgres.audit import PostgresAudit
 from trading.adapters.postgres.candles import PostgresCandles
 from trading.adapters.postgres.conformances import PostgresConformances
 from trading.adapters.postgres.connection import Connection, Session, address, commit_unknown, connect, translated
@@ -41,6 +42,7 @@ class PostgresBooks:
         self.entries = PostgresEntries(session)
         self.fills = PostgresFills(session, self.entries, self.instruments)
         self.control = PostgresControl(session)
+        self.audit = PostgresAudit(session)
         self.reconciliations = PostgresReconciliations(session)
         self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)

@@ -60,35 +60,6 @@ ON CONFLICT (account) DO UPDATE
        run_id = excluded.run_id,
        dag_id = excluded.dag_id;
 
--- try_chain_lock --
--- One writer of the control chains at a time; whoever comes second leaves it to the first.
-SELECT pg_try_advisory_xact_lock(hashtext('trading.control_chain')) AS held;
-
--- unchained_events --
--- Control events that no chain covers yet, oldest first.
-SELECT event_id, account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
-  FROM trading.control_event
- WHERE NOT EXISTS (
-   SELECT
-     FROM trading.control_chain
-    WHERE control_chain.event_id = control_event.event_id
- )
- ORDER BY event_id
- LIMIT 1000;
-
--- control_chain_head --
--- The newest link of an account's chain.
-SELECT chain_sequence, hash
-  FROM trading.control_chain
- WHERE account = %(account)s
- ORDER BY chain_sequence DESC
- LIMIT 1;
-
--- add_control_link --
--- The next link.
-INSERT INTO trading.control_chain (account, chain_sequence, event_id, previous_hash, hash)
-VALUES (%(account)s, %(chain_sequence)s, %(event_id)s, %(previous_hash)s, %(hash)s);
-
 -- latch_triggers --
 -- Airflow's table, where this database has it, and how our triggers on it are enabled.
 SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
