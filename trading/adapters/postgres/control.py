@@ -81,8 +81,7 @@ class PostgresControl:
         """Install the triggers on Airflow's table where that is in this database; the state after it."""
         state = self.latch()
         if state in (LatchState.ABSENT, LatchState.DISABLED):
-            for statement in ("arm_pause", "arm_deletion", "enable_pause", "enable_deletion"):
-                self._session.run(statement)
+            self._session.run("arm_latch")
         return self.latch()
 
     def latch(self) -> LatchState:

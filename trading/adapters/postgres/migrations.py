@@ -22,6 +22,8 @@ from trading.adapters.postgres.connection import address, connect_plain, transla
 from trading.errors import ConfigurationError
 
 FOLDER: Final = Path(__file__).parent / "sql" / "migrations"
+#: Who may do what, once the schema is the newest.
+_ROLES: Final = Path(__file__).parent / "sql" / "roles.sql"
 _FILE_NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 #: Whoever migrates holds this, so that two starts at once do it one after the other.
 _LOCK: Final = 7_236_871
@@ -62,6 +64,8 @@ def migrate(url: str, folder: Path = FOLDER) -> str:
         driver.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         driver.execute("CREATE SCHEMA IF NOT EXISTS trading")
         _context(connection, files).run_migrations(driver=driver)
+        if folder == FOLDER:
+            driver.execute(_ROLES.read_bytes())
         connection.commit()
     return head(folder)
 

@@ -130,3 +130,13 @@ SELECT current_user AS writer,
          'order_transition', 'plan_line', 'run_attempt', 'venue_conformance'
        ]) AS table_name
  ORDER BY table_name;
+
+-- assume_role --
+-- Act as this role from here on, where this database was set up for it and the user may.
+SELECT set_config('role', rolname, false)
+  FROM pg_roles
+ WHERE rolname = %(role)s
+   AND pg_has_role(
+         current_user, oid, CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END
+       )
+   AND has_schema_privilege(oid, to_regnamespace('trading')::oid, 'USAGE');

@@ -71,29 +71,9 @@ SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
             AND tgfoid = 'trading.latch_kill_switch'::regproc
        ) AS enabled;
 
--- arm_pause --
--- A pause of kill_switch, whoever makes it, halts in its own transaction.
-CREATE OR REPLACE TRIGGER trading_kill_switch_paused
-  AFTER UPDATE OF is_paused ON public.dag
-  FOR EACH ROW
-  WHEN (NEW.is_paused AND NOT OLD.is_paused AND NEW.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- arm_deletion --
--- So does the deletion of its row.
-CREATE OR REPLACE TRIGGER trading_kill_switch_deleted
-  AFTER DELETE ON public.dag
-  FOR EACH ROW
-  WHEN (OLD.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- enable_pause --
--- Enabled even where a session replays another server's changes.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
-
--- enable_deletion --
--- Likewise.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_deleted;
+-- arm_latch --
+-- Install and enable the triggers on Airflow's table.
+SELECT trading.arm_kill_switch();
 
 -- fence_shared --
 -- A sender enters: shared, held by the session until it is given back.
