@@ -31,7 +31,7 @@ def migrate_command() -> None:
     """Bring the schema up to date; safe to repeat."""
     url = _url()
     before = current(url)
-    after = migrate(url)
+    after = migrate(url, tell=lambda sentence: typer.echo(f"warning: {sentence}", err=True))
     done = "is up to date at" if before == after else f"went from {before or 'nothing'} to"
     typer.echo(f"the schema in {address(url)} {done} {after}")
 

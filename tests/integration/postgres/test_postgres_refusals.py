@@ -32,6 +32,7 @@ IMMUTABLE = (
     "order_transition",
     "plan_line",
     "run_attempt",
+    "venue_conformance",
 )
 
 
