@@ -148,7 +148,6 @@ class Checkup:
         return f"reachable, schema at version {version}"
 
     def _audit_log(self) -> str:
-        self.manager.secrets.get_audit_secret()
         with self.manager.ledger.transaction() as books:
             rights = books.audit.rights()
         if rights.unguarded:

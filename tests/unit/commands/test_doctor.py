@@ -22,6 +22,7 @@ NAMES = [
     "secrets",
     "logs",
     "database",
+    "audit log",
     "kill switch latch",
     "lease",
     "reconciliation",
