@@ -12,8 +12,7 @@ from test_postgres_refusals import IMMUTABLE, rows
 from tests.desk import Desk
 from tests.examples import ACCOUNT as DESK_ACCOUNT
 from trading.adapters.postgres import migrations
-from trading.adapters.postgres.ledger import FLOWS_ROLE, PostgresLedger
-from trading.clock import ManualClock
+from trading.adapters.postgres.ledger import FLOWS_ROLE, PostgresBooks, PostgresLedger
 from trading.domain.kill_switch import LatchState
 from trading.domain.order import OrderState
 
@@ -56,10 +55,10 @@ def test_an_owner_is_told_what_it_could_rewrite(database_url: str) -> None:
     owner.close()
 
 
-def test_every_flow_of_the_desk_runs_as_this_role(database_url: str) -> None:
-    """From a fresh account to reconciled fills, a halt, its release and a restore, nothing more is needed."""
-    clock = ManualClock(NOW)
+def test_every_flow_of_the_desk_runs_as_this_role(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a fresh account to reconciled fills, a halt and its release, nothing more is needed."""
     desk = Desk(store=PostgresLedger(database_url, code_version="test"))
+    monkeypatch.setattr(PostgresBooks, "now", lambda _: desk.clock.now())
     desk.open()
     assert desk.cycle().counts["sent"] > 0
     desk.next_minute()
@@ -72,7 +71,7 @@ def test_every_flow_of_the_desk_runs_as_this_role(database_url: str) -> None:
         assert books.audit.rights().user == FLOWS_ROLE
         books.accounts.lock(DESK_ACCOUNT)
         books.accounts.next_incarnation(DESK_ACCOUNT)
-        books.accounts.note_restored(DESK_ACCOUNT, clock.now())
+        books.accounts.note_restored(DESK_ACCOUNT, desk.clock.now())
     desk.store.close()
 
 
