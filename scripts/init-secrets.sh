@@ -8,7 +8,7 @@ umask 077
 
 folder=${1:-${TRADING_SECRETS_DIR:-$(dirname "$0")/../secrets}}
 names=(
-  kill_switch_secret kill_switch_secret_b
+  kill_switch_secret kill_switch_secret_b audit_secret
   airflow_conf_fernet_key airflow_conf_secret_key airflow_conf_jwt_secret
   db_password ui_admin_password
   paper_api_key paper_api_secret

@@ -63,6 +63,7 @@ COMMANDS: Final = (
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
     ("flatten", "flatten", _CONTROL, "Halt, cancel entries, and sell what is held, under a signed override."),
+    ("audit", "audit", _CONTROL, "The audit log: verified, followed and exported."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
     ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),

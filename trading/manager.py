@@ -7,12 +7,14 @@ from importlib.metadata import version
 from typing import Any
 
 from trading.adapters.disk import require_room
+from trading.adapters.file_anchors import FileAnchors
 from trading.adapters.venue_address import target_at
 from trading.adapters.venue_capabilities import capabilities
 from trading.config.secrets import KeyId
 from trading.connections import PROJECT, Connections
 from trading.domain.conformance import Examination
 from trading.flows.adopt import Adopt
+from trading.flows.audit import Audit
 from trading.flows.bound_strategies import bound_strategies, chosen_strategies, ingest_requests
 from trading.flows.certify import Certify
 from trading.flows.deploy import Deploy
@@ -36,6 +38,14 @@ from trading.flows.standing import Standing
 
 class TradingManager(Connections):
     """One process's way to the pipeline: settings in, flows out."""
+
+    @property
+    def audit(self) -> Audit:
+        """The audit log: anchored, verified and handed on."""
+        anchors = FileAnchors(self.config.home / "audit")
+        return Audit(
+            self.ledger, anchors, account=self.config.account, secret=lambda: self.secrets.get_audit_secret().reveal()
+        )
 
     def strategies(self) -> list[Strategy]:
         """The portfolio's enabled strategies, bound to their checked parameters."""
@@ -101,6 +111,7 @@ class TradingManager(Connections):
             rest=timedelta(seconds=self.portfolio.rest_s),
             protective_on_halt=self.portfolio.protective_on_halt,
             witness=self.witness,
+            audit=self.audit,
         )
 
     @property

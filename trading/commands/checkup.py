@@ -66,6 +66,7 @@ class Checkup:
             ("secrets", ("settings",), self._secrets),
             ("logs", ("settings",), self._logs),
             ("database", ("settings",), self._database),
+            ("audit log", ("settings", "database"), self._audit_log),
             ("kill switch latch", ("settings", "database"), self._latch),
             ("lease", ("settings", "database"), self._lease),
             ("reconciliation", ("settings", "portfolio", "database"), self._reconciliation),
@@ -147,6 +148,21 @@ class Checkup:
                 f"the schema is at version {version or 'none'}, expected {migrations.head()}: run `trading db migrate`"
             )
         return f"reachable, schema at version {version}"
+
+    def _audit_log(self) -> str:
+        with self.manager.ledger.transaction() as books:
+            rights = books.audit.rights()
+        if rights.unguarded:
+            raise ConfigurationError(
+                f"{', '.join(rights.unguarded)} lost the trigger that refuses changes: expected none to; restore it as"
+                " the migrations make it"
+            )
+        if rights.rewritable:
+            raise ConfigurationError(
+                f"the flows write as {rights.user}, who could rewrite {', '.join(rights.rewritable)}: expected a role"
+                " that cannot; run `trading db migrate` as a user that may create roles (docs/OPERATIONS.md)"
+            )
+        return f"the flows write as {rights.user}, who can rewrite nothing of what is append-only"
 
     def _latch(self) -> str:
         with self.manager.ledger.transaction() as books:

@@ -32,7 +32,7 @@ def migrate_command() -> None:
     """Bring the schema up to date; safe to repeat."""
     url = _url()
     before = current(url)
-    after = migrate(url)
+    after = migrate(url, tell=lambda sentence: typer.echo(f"warning: {sentence}", err=True))
     ledger = PostgresLedger(url)
     try:
         with ledger.transaction() as books:

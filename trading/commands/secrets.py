@@ -27,6 +27,7 @@ app.add_typer(secrets, name="secrets", help="The secrets: creating and checking 
 #: What every mode needs, and what the venue of each asks for.
 _ALWAYS: Final = (
     "kill_switch_secret",
+    "audit_secret",
     "airflow_conf_fernet_key",
     "airflow_conf_secret_key",
     "airflow_conf_jwt_secret",
@@ -108,6 +109,8 @@ def _judged(manager: SecretsManager, row: SecretRow) -> SecretRow:
     try:
         if row.name in KILL_SWITCH_KEYS and (row.needed or row.source != "not set"):
             manager.get_kill_switch_key(row.name)
+        elif row.name == "audit_secret":
+            manager.get_audit_secret()
         elif row.name == "database_url":
             manager.get_database_url()
         elif row.needed:

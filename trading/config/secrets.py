@@ -21,7 +21,7 @@ from trading.errors import ConfigurationError
 Policy = Literal["strict", "mounted"]
 
 MAX_BYTES: Final = 64 * 1024
-MIN_KILL_SWITCH_CHARACTERS: Final = 32
+MIN_KEY_CHARACTERS: Final = 32  # of what overrides, and the audit log's anchors, are signed with
 #: The ids of the keys that overrides are signed with. Under dual control both must sign.
 KeyId = Literal["kill_switch_secret", "kill_switch_secret_b"]
 KILL_SWITCH_KEYS: Final[tuple[KeyId, ...]] = get_args(KeyId)
@@ -131,6 +131,10 @@ class SecretsManager:
             )
         return keys or (self.get_secret(KILL_SWITCH_KEYS[0]),)
 
+    def get_audit_secret(self) -> Secret:
+        """What the audit log's anchors are authenticated with: at least 32 characters."""
+        return _long_enough(self.get_secret("audit_secret"))
+
     def get_database_url(self) -> Secret | None:
         """The database's URL from the file `database_url` or TRADING_DATABASE_URL; None means the embedded one.
 
@@ -187,9 +191,9 @@ class SecretsManager:
 
 
 def _long_enough(secret: Secret) -> Secret:
-    if len(secret.reveal()) < MIN_KILL_SWITCH_CHARACTERS:
+    if len(secret.reveal()) < MIN_KEY_CHARACTERS:
         raise ConfigurationError(
-            f"the secret {secret.name!r} is too short: expected at least {MIN_KILL_SWITCH_CHARACTERS} characters;"
+            f"the secret {secret.name!r} is too short: expected at least {MIN_KEY_CHARACTERS} characters;"
             " remove it and let scripts/init-secrets.sh make a new one"
         )
     return secret

@@ -16,6 +16,7 @@ from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, Reconcil
 from trading.domain.restore import WIPED
 from trading.domain.venue_order import Horizon, steps_from_evidence
 from trading.errors import CredentialsRefused
+from trading.flows.audit import Audit
 from trading.flows.lost_rows import check_memory, halt_on_lost_orders, suspects, whole_order_history
 from trading.flows.order_steps import append_step, post_fill
 from trading.flows.our_side import OurSide, names_of_ours, our_side, totals
@@ -79,6 +80,7 @@ class Reconcile:
         rest: timedelta,
         protective_on_halt: ProtectiveOnHalt = "keep",
         witness: Witness | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._ledger = ledger
         self._venue = venue
@@ -88,6 +90,7 @@ class Reconcile:
         self._rest = rest
         self._protective: ProtectiveOnHalt = protective_on_halt
         self._witness = witness
+        self._audit = audit
 
     def run(
         self, run: Run, step: str = "reconcile", *, full: bool = False, progress: Progress = silent
@@ -97,9 +100,12 @@ class Reconcile:
         `step` names it in the run's record, where one run reconciles twice. `full` reads everything since the account
         was opened, and tells `progress` how far it has come.
         """
-        return recorded(
+        report = recorded(
             self._ledger, self._clock, run, step, lambda: self._reconcile_or_halt(run, step, full, progress)
         )
+        if self._audit is not None:
+            self._audit.anchor()
+        return report
 
     def _reconcile_or_halt(self, run: Run, step: str, full: bool, progress: Progress) -> ReconcileReport:
         try:

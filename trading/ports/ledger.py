@@ -16,6 +16,7 @@ from trading.domain.ids import Run
 from trading.domain.ledger import LedgerTransaction
 from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
 from trading.domain.traffic import TrafficQuestion
+from trading.ports.audit import AuditStore
 from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
@@ -188,6 +189,8 @@ class Books(Protocol):
     def accounts(self) -> AccountStore: ...  # noqa: D102
     @property
     def control(self) -> ControlStore: ...  # noqa: D102
+    @property
+    def audit(self) -> AuditStore: ...  # noqa: D102
     @property
     def reconciliations(self) -> ReconciliationStore: ...  # noqa: D102
     @property

@@ -22,6 +22,7 @@ NAMES = [
     "secrets",
     "logs",
     "database",
+    "audit log",
     "kill switch latch",
     "lease",
     "reconciliation",
@@ -69,7 +70,7 @@ def test_a_healthy_desk(trading: Trading, healthy: Desk) -> None:
 
 def test_people_see_a_mark_and_a_sentence(trading: Trading, healthy: Desk) -> None:
     lines = trading("doctor").out.splitlines()
-    assert [line[0] for line in lines] == ["✓"] * 12 + ["·"]
+    assert [line[0] for line in lines] == ["✓"] * 13 + ["·"]
     assert [line[2:].split(":")[0] for line in lines] == NAMES
 
 

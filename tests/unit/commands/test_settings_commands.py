@@ -14,6 +14,7 @@ from tests.unit.commands.conftest import Trading
 
 NEEDED = (
     "kill_switch_secret",
+    "audit_secret",
     "airflow_conf_fernet_key",
     "airflow_conf_secret_key",
     "airflow_conf_jwt_secret",

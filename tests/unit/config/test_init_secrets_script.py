@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "init-secrets.sh"
 NAMES = {
     "kill_switch_secret",
     "kill_switch_secret_b",
+    "audit_secret",
     "airflow_conf_fernet_key",
     "airflow_conf_secret_key",
     "airflow_conf_jwt_secret",

@@ -127,6 +127,11 @@ class MemoryControl:
         """The newest control events, newest first."""
         return [event for _, event in zip(range(limit), self.events(account), strict=False)]
 
+    @property
+    def log(self) -> list[tuple[str, ControlEvent]]:
+        """Every event with its account, oldest first."""
+        return self._log
+
     def lease_expires_at(self, account: str) -> datetime | None:
         """When the dead man's switch forbids entries, unless it is renewed."""
         return self._leases.get(account)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from trading.adapters.memory.accounts import MemoryAccounts
+from trading.adapters.memory.audit import MemoryAudit
 from trading.adapters.memory.candles import MemoryCandles
 from trading.adapters.memory.conformances import MemoryConformances
 from trading.adapters.memory.control import MemoryControl
@@ -34,6 +35,7 @@ class MemoryBooks:
         self.control = MemoryControl(journal)
         self.accounts = MemoryAccounts(journal, self.control)
         self.orders = MemoryOrders(journal, self.accounts)
+        self.audit = MemoryAudit(journal, self.orders, self.control)
         self.entries = MemoryEntries(journal, self.accounts)
         self.fills = MemoryFills(journal, self.orders, self.entries, self.instruments)
         self.reconciliations = MemoryReconciliations(journal, self.accounts)

@@ -172,6 +172,10 @@ class MemoryOrders:
         """The account's audit chain, oldest first."""
         return list(self._chains.get(account, ()))
 
+    def chained_accounts(self) -> list[str]:
+        """Every account that has order events."""
+        return list(self._chains)
+
     def add_filled(self, client_order_id: str, quantity: Decimal) -> None:
         """Count a fill of `quantity` in the order: what the fold of its fills says."""
         order = self._orders[client_order_id]

@@ -1,30 +1,23 @@
 """The kill switch's memory."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from psycopg.types.json import Jsonb
 
-from trading.adapters.postgres.connection import Row, Session
+from trading.adapters.postgres.connection import Session
 from trading.domain.dual_control import Grant, Signature, accepted, half
-from trading.domain.ids import Run, chain_hash
+from trading.domain.ids import Run
 from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
 from trading.domain.override import Action, Override, OverrideRefused
 from trading.errors import InvariantViolation
 
-#: Makes and enables each trigger on Airflow's table.
-_ARMING: Final = (
-    "arm_pause",
-    "arm_paused_creation",
-    "arm_deletion",
-    "enable_pause",
-    "enable_paused_creation",
-    "enable_deletion",
-)
+#: The triggers on Airflow's table: a pause, a row that comes back paused, and its deletion.
+_TRIGGERS: Final = 3
 
 
 class PostgresControl:
-    """ControlStore over the tables control_event, control_chain and lease, and triggers on Airflow's table dag."""
+    """ControlStore over the tables control_event and lease, and triggers on Airflow's table dag."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -102,18 +95,16 @@ class PostgresControl:
         return None if row is None else row["expires_at"]
 
     def renew_lease(self, account: str, until: datetime, run: Run) -> None:
-        """Move the lease's end to `until`. Chains what was recorded since the last time, too: this runs each minute."""
+        """Move the lease's end to `until`."""
         self._session.run(
             "renew_lease", {"account": account, "until": until, "run_id": run.run_id, "dag_id": run.dag_id}
         )
-        self._extend_chains()
 
     def arm_latch(self) -> LatchState:
         """Install the triggers on Airflow's table where that is in this database; the state after it."""
         state = self.latch()
         if state in (LatchState.ABSENT, LatchState.DISABLED):
-            for statement in _ARMING:
-                self._session.run(statement)
+            self._session.run("arm_latch")
         return self.latch()
 
     def latch(self) -> LatchState:
@@ -122,7 +113,7 @@ class PostgresControl:
         if row is None or not row["has_airflow"]:
             return LatchState.NO_AIRFLOW_TABLES
         enabled = row["enabled"] or []
-        if len(enabled) != len(_ARMING) / 2:
+        if len(enabled) != _TRIGGERS:
             return LatchState.ABSENT
         return LatchState.ARMED if all(how in ("O", "A") for how in enabled) else LatchState.DISABLED
 
@@ -148,13 +139,12 @@ class PostgresControl:
             },
         )
         if used:
-            self._extend_chains()
-        elif self._session.one("used_token", {"token_id": token_id}):
+            return
+        if self._session.one("used_token", {"token_id": token_id}):
             raise OverrideRefused("the token was used")
-        elif all(halt.halt_id != event.halt_id for halt in self.halts(account)):
+        if all(halt.halt_id != event.halt_id for halt in self.halts(account)):
             raise OverrideRefused(f"halt {event.halt_id} is not open")
-        else:
-            raise OverrideRefused("the first signature waits no more")
+        raise OverrideRefused("the first signature waits no more")
 
     def _add(self, account: str, event: ControlEvent, *kinds: ControlKind) -> int:
         if event.kind not in kinds:
@@ -175,31 +165,3 @@ class PostgresControl:
             },
         )
         return int(row["event_id"]) if row else 0
-
-    def _extend_chains(self) -> None:
-        """Link the events that no chain covers yet; whoever else does it at this moment does it for us."""
-        held = self._session.one("try_chain_lock")
-        if held is None or not held["held"]:
-            return
-        heads: dict[str, tuple[int, str]] = {}
-        for event in self._session.all("unchained_events"):
-            account = event["account"]
-            length, previous = heads.get(account) or self._head(account)
-            link: dict[str, Any] = {
-                "account": account,
-                "chain_sequence": length + 1,
-                "event_id": event["event_id"],
-                "previous_hash": previous,
-                "hash": chain_hash(previous, control_facts(event)),
-            }
-            self._session.run("add_control_link", link)
-            heads[account] = (length + 1, link["hash"])
-
-    def _head(self, account: str) -> tuple[int, str]:
-        row = self._session.one("control_chain_head", {"account": account})
-        return (0, "") if row is None else (row["chain_sequence"], row["hash"])
-
-
-def control_facts(row: Row) -> dict[str, object]:
-    """What the audit chain's hash covers of a row of control_event: everything, times in UTC."""
-    return {name: row[name] for name in sorted(row)}

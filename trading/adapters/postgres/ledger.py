@@ -11,6 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
+from trading.adapters.postgres.audit import PostgresAudit
 from trading.adapters.postgres.candles import PostgresCandles
 from trading.adapters.postgres.conformances import PostgresConformances
 from trading.adapters.postgres.connection import Connection, Session, address, commit_unknown, connect, translated
@@ -28,6 +29,8 @@ from trading.adapters.postgres.runs import PostgresRuns
 from trading.domain.traffic import TrafficQuestion
 from trading.errors import DatabaseUnavailable, InvariantViolation
 
+#: What the flows act as, where migrations could create it: it cannot rewrite what is append-only (sql/roles.sql).
+FLOWS_ROLE: Final = "trading_app"
 #: Longer than a sender may need for its POST, so that whoever waits for longer knows that something is wrong.
 FENCE_WAIT_S: Final = 30.0
 
@@ -45,6 +48,7 @@ class PostgresBooks:
         self.entries = PostgresEntries(session)
         self.fills = PostgresFills(session, self.entries, self.instruments)
         self.control = PostgresControl(session)
+        self.audit = PostgresAudit(session)
         self.reconciliations = PostgresReconciliations(session)
         self.risk = PostgresRisk(session)
         self.conformances = PostgresConformances(session)
@@ -85,13 +89,16 @@ class PostgresBooks:
 
 
 class PostgresLedger:
-    """Ledger. `code_version` is kept with each order event."""
+    """Ledger. `code_version` is kept with each order event; `role` is what it acts as in the database."""
 
-    def __init__(self, url: str, *, code_version: str = "", fence_wait_s: float = FENCE_WAIT_S) -> None:
+    def __init__(
+        self, url: str, *, code_version: str = "", fence_wait_s: float = FENCE_WAIT_S, role: str = FLOWS_ROLE
+    ) -> None:
         self._url = url
         self._address = address(url)
         self._code_version = code_version
         self._fence_wait_s = fence_wait_s
+        self._role = role
         self._connection: Connection | None = None
         self._senders: Counter[str] = Counter()
         self._drainers: Counter[str] = Counter()
@@ -201,13 +208,13 @@ class PostgresLedger:
     def _open(self) -> Connection:
         """The connection; a new one where the old was lost, unless that one held a fence."""
         if self._connection is None:
-            self._connection = connect(self._url)
+            self._connection = connect(self._url, role=self._role)
         elif self._connection.closed:
             if self._senders.total() or self._drainers.total():
                 raise DatabaseUnavailable(
                     f"the connection to {self._address} was lost, and with it the sending fence: nothing may be sent"
                 )
-            self._connection = connect(self._url, known=True)
+            self._connection = connect(self._url, known=True, role=self._role)
         return self._connection
 
 

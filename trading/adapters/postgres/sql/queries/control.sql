@@ -135,35 +135,6 @@ ON CONFLICT (account) DO UPDATE
        run_id = excluded.run_id,
        dag_id = excluded.dag_id;
 
--- try_chain_lock --
--- One writer of the control chains at a time; whoever comes second leaves it to the first.
-SELECT pg_try_advisory_xact_lock(hashtext('trading.control_chain')) AS held;
-
--- unchained_events --
--- Control events that no chain covers yet, oldest first.
-SELECT event_id, account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
-  FROM trading.control_event
- WHERE NOT EXISTS (
-   SELECT
-     FROM trading.control_chain
-    WHERE control_chain.event_id = control_event.event_id
- )
- ORDER BY event_id
- LIMIT 1000;
-
--- control_chain_head --
--- The newest link of an account's chain.
-SELECT chain_sequence, hash
-  FROM trading.control_chain
- WHERE account = %(account)s
- ORDER BY chain_sequence DESC
- LIMIT 1;
-
--- add_control_link --
--- The next link.
-INSERT INTO trading.control_chain (account, chain_sequence, event_id, previous_hash, hash)
-VALUES (%(account)s, %(chain_sequence)s, %(event_id)s, %(previous_hash)s, %(hash)s);
-
 -- latch_triggers --
 -- Airflow's table, where this database has it, and how our triggers on it are enabled.
 SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
@@ -177,41 +148,9 @@ SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
             AND tgfoid = 'trading.latch_kill_switch'::regproc
        ) AS enabled;
 
--- arm_pause --
--- A pause of kill_switch, whoever makes it, halts in its own transaction.
-CREATE OR REPLACE TRIGGER trading_kill_switch_paused
-  AFTER UPDATE OF is_paused ON public.dag
-  FOR EACH ROW
-  WHEN (NEW.is_paused AND NOT OLD.is_paused AND NEW.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- arm_paused_creation --
--- So does a row that comes back paused, as Airflow makes new ones by default.
-CREATE OR REPLACE TRIGGER trading_kill_switch_created
-  AFTER INSERT ON public.dag
-  FOR EACH ROW
-  WHEN (NEW.is_paused AND NEW.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- arm_deletion --
--- So does the deletion of its row.
-CREATE OR REPLACE TRIGGER trading_kill_switch_deleted
-  AFTER DELETE ON public.dag
-  FOR EACH ROW
-  WHEN (OLD.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- enable_pause --
--- Enabled even where a session replays another server's changes.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
-
--- enable_paused_creation --
--- Likewise.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_created;
-
--- enable_deletion --
--- Likewise.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_deleted;
+-- arm_latch --
+-- Install and enable the triggers on Airflow's table.
+SELECT trading.arm_kill_switch();
 
 -- fence_shared --
 -- A sender enters: shared, held by the session until it is given back; the wait is bounded before it begins.
