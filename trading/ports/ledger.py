@@ -15,6 +15,7 @@ from trading.domain.decision import Decision, Recorded
 from trading.domain.ids import Run
 from trading.domain.ledger import LedgerTransaction
 from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
+from trading.ports.alerts import AlertStore
 from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
@@ -39,7 +40,10 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """A run as stored. `counts` are whole numbers by name; `outcome` is running, done, skipped or failed."""
+    """A run as stored. `counts` are whole numbers by name; `outcome` is running, done, skipped or failed.
+
+    `trouble` is what it failed with, where that is one of trading.errors.Trouble.
+    """
 
     run: Run
     flow: str
@@ -48,6 +52,7 @@ class RunRecord:
     outcome: str
     message: str
     counts: Mapping[str, int]
+    trouble: str = ""
 
 
 class DecisionStore(Protocol):
@@ -145,7 +150,15 @@ class RunStore(Protocol):
         ...
 
     def finish(
-        self, run: Run, flow: str, at: datetime, *, outcome: str, message: str, counts: Mapping[str, int]
+        self,
+        run: Run,
+        flow: str,
+        at: datetime,
+        *,
+        outcome: str,
+        message: str,
+        counts: Mapping[str, int],
+        trouble: str = "",
     ) -> None:
         """Note the end."""
         ...
@@ -184,6 +197,8 @@ class Books(Protocol):
     def conformances(self) -> ConformanceStore: ...  # noqa: D102
     @property
     def runs(self) -> RunStore: ...  # noqa: D102
+    @property
+    def alerts(self) -> AlertStore: ...  # noqa: D102
 
     def read_ahead(self, account: str, *, signed_since: datetime) -> None:
         """Ask for all that a risk snapshot reads at once, where that saves round trips; it changes no answer."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from trading.adapters.memory.accounts import MemoryAccounts
+from trading.adapters.memory.alerts import MemoryAlerts
 from trading.adapters.memory.candles import MemoryCandles
 from trading.adapters.memory.conformances import MemoryConformances
 from trading.adapters.memory.control import MemoryControl
@@ -37,6 +38,7 @@ class MemoryBooks:
         self.reconciliations = MemoryReconciliations(journal, self.accounts)
         self.conformances = MemoryConformances(journal)
         self.runs = MemoryRuns(journal)
+        self.alerts = MemoryAlerts(journal)
 
     def read_ahead(self, account: str, *, signed_since: datetime) -> None:
         """Nothing is far away here."""

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
+from trading.adapters.postgres.alerts import PostgresAlerts
 from trading.adapters.postgres.candles import PostgresCandles
 from trading.adapters.postgres.conformances import PostgresConformances
 from trading.adapters.postgres.connection import Connection, Session, address, commit_unknown, connect, translated
@@ -44,6 +45,7 @@ class PostgresBooks:
         self.reconciliations = PostgresReconciliations(session)
         self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)
+        self.alerts = PostgresAlerts(session)
 
     def read_ahead(self, account: str, *, signed_since: datetime) -> None:
         """Ask for all that a risk snapshot reads, in one round trip."""
