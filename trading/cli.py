@@ -61,6 +61,7 @@ COMMANDS: Final = (
     ("balances", "orders", _BOOKS, "The ledger's balances by sub-account and currency."),
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
+    ("alerts", "alerts", _CONTROL, "Alerts: what was told to whom, a test of each channel, and the watcher."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
     ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),

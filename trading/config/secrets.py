@@ -108,6 +108,12 @@ class SecretsManager:
             raise ConfigurationError(f"bad secret name {name[:80]!r}: expected 1 to 64 of a-z, 0-9 and _")
         return self._agreed(name, self._from_folders(name), self._from_environment(name))
 
+    def names(self, prefix: str) -> list[str]:
+        """The names of all secrets that begin with `prefix`, unopened."""
+        there = [name for folder in self._folders if folder.is_dir() for name in os.listdir(folder)]
+        there += [variable.removesuffix("_FILE").lower() for variable in self._environ if variable.isupper()]
+        return sorted({name for name in there if name.startswith(prefix) and _NAME.fullmatch(name)})
+
     def get_exchange_credentials(self, venue: str, purpose: str) -> Credentials:
         """The key pair for `venue`: the generated one where `purpose` is "paper", the exchange's own otherwise."""
         prefix = "paper" if purpose == "paper" else "exchange"
