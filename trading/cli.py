@@ -64,6 +64,7 @@ COMMANDS: Final = (
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
     ("flatten", "flatten", _CONTROL, "Halt, cancel entries, and sell what is held, under a signed override."),
     ("audit", "audit", _CONTROL, "The audit log: verified, followed and exported."),
+    ("alerts", "alerts", _CONTROL, "Alerts: what was told to whom, a test of each channel, and the watcher."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
     ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from trading.adapters.postgres import migrations
+from trading.alerting import Alerting, channel_names
 from trading.clock import Clock
 from trading.commands.secrets import checked, require_usable
 from trading.config.settings import TradingConfig
@@ -70,6 +71,7 @@ class Checkup:
             ("kill switch latch", ("settings", "database"), self._latch),
             ("lease", ("settings", "database"), self._lease),
             ("reconciliation", ("settings", "portfolio", "database"), self._reconciliation),
+            ("alerts", ("settings", "secrets"), self._alerts),
             ("exchange", ("settings", "portfolio"), self._exchange),
             ("conformance", ("settings", "database"), self._conformance),
             ("plugins", ("settings", "secrets"), self._plugins),
@@ -195,6 +197,16 @@ class Checkup:
                 f"the last clean reconciliation {when}, expected one within {limit_s} s: `trading reconcile` does one"
             )
         return f"last clean at {_instant(clean)}"
+
+    def _alerts(self) -> str:
+        names = channel_names(self.manager.secrets)
+        if not names:
+            raise _Skipped(
+                "no channel: nobody is told of a halt; write an Apprise URL into the secret alert_url"
+                " (docs/OPERATIONS.md#alerts)"
+            )
+        told = ", ".join(f"{one.name} ({one.service})" for one in Alerting(self.manager).channels())
+        return f"{told}; `trading alerts test` sends to each"
 
     def _exchange(self) -> str:
         market = self.manager.market

@@ -12,6 +12,7 @@ from typing import Final
 
 import typer
 
+from trading.alerting import channel_names
 from trading.clock import SystemClock
 from trading.commands.invocation import examples
 from trading.commands.listing import AsJson, Column, show
@@ -70,7 +71,10 @@ def init() -> None:
 def status(*, as_json: AsJson = False) -> None:
     """Which secrets there are, where, how old and whose; none is opened."""
     config = TradingConfig.from_env(os.environ)
-    _show([_found(config, name, os.environ) for name in (*needed(config), *_OPTIONAL)], as_json=as_json)
+    _show(
+        [_found(config, name, os.environ) for name in (*needed(config), *_optional(config, os.environ))],
+        as_json=as_json,
+    )
 
 
 @secrets.command(epilog=examples("trading secrets check"))
@@ -89,10 +93,16 @@ def needed(config: TradingConfig) -> tuple[str, ...]:
     return _ALWAYS + (_PAPER if config.mode in ("replay", "paper") else _EXCHANGE)
 
 
+def _optional(config: TradingConfig, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What may be there, with the channels of alerts that are."""
+    return (*_OPTIONAL, *channel_names(config.secrets(environ)))
+
+
 def checked(config: TradingConfig, environ: Mapping[str, str]) -> list[SecretRow]:
     """Every secret, opened and judged as the pipeline does it."""
     manager = config.secrets(environ)
-    return [_judged(manager, _found(config, name, environ)) for name in (*needed(config), *_OPTIONAL)]
+    names = (*needed(config), *_optional(config, environ))
+    return [_judged(manager, _found(config, name, environ)) for name in names]
 
 
 def require_usable(rows: Sequence[SecretRow]) -> None:

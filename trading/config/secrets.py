@@ -4,7 +4,6 @@ No message here ever holds a secret, nor does an exception's context: what compl
 that content is at hand. A secret that is there and bad is an error, and no other place is asked instead.
 """
 
-import hmac
 import os
 import re
 import stat
@@ -12,9 +11,10 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NoReturn, get_args
+from typing import Final, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
+from trading.config.secret import Secret
 from trading.errors import ConfigurationError
 
 #: `strict`: a file belongs to us or to root and nobody else may read it. `mounted`: the platform's modes are tolerated.
@@ -29,39 +29,6 @@ KILL_SWITCH_KEYS: Final[tuple[KeyId, ...]] = get_args(KeyId)
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _FORBIDDEN: Final = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
-
-
-class Secret:
-    """A value that only `reveal()` shows: printing, formatting, copying and serialising it are refused."""
-
-    __slots__ = ("_value", "name")
-
-    def __init__(self, name: str, value: str) -> None:
-        self.name = name
-        self._value = value
-
-    def reveal(self) -> str:
-        """The content: hand it straight to what needs it, keep it nowhere."""
-        return self._value
-
-    def same_as(self, other: "Secret") -> bool:
-        """Whether both hold the same content, in constant time."""
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
-
-    def __repr__(self) -> str:
-        return f"Secret({self.name!r})"
-
-    def __str__(self) -> str:
-        raise self._refusal("turned into text")
-
-    def __format__(self, _spec: str) -> str:
-        raise self._refusal("formatted")
-
-    def __reduce_ex__(self, _protocol: object) -> NoReturn:
-        raise self._refusal("copied or pickled")
-
-    def _refusal(self, what: str) -> TypeError:
-        return TypeError(f"the secret {self.name!r} cannot be {what}: call reveal() where it is used")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +77,12 @@ class SecretsManager:
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"bad secret name {name[:80]!r}: expected 1 to 64 of a-z, 0-9 and _")
         return self._agreed(name, self._from_folders(name), self._from_environment(name))
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of all secrets that begin with `prefix`, unopened."""
+        there = [name for folder in self._folders if folder.is_dir() for name in os.listdir(folder)]
+        there += [variable.removesuffix("_FILE").lower() for variable in self._environ if variable.isupper()]
+        return sorted({name for name in there if name.startswith(prefix) and _NAME.fullmatch(name)})
 
     def get_exchange_credentials(self, venue: str, purpose: str) -> Credentials:
         """The key pair for `venue`: the generated one where `purpose` is "paper", the exchange's own otherwise."""

@@ -10,6 +10,9 @@ from typing import Final
 from trading.domain.order import Purpose
 from trading.domain.scope import Scope
 
+#: Why a new account is halted.
+FIRST_HALT: Final = "fresh installation: release it with a signed override"
+
 
 class ControlKind(StrEnum):
     """What an audit row of the controls records."""

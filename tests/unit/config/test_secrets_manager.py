@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.config.secrets import Secret, SecretsManager
+from trading.config.secret import Secret
+from trading.config.secrets import SecretsManager
 from trading.errors import ConfigurationError
 
 NAME = "kill_switch_secret"

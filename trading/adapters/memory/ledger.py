@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from trading.adapters.memory.accounts import MemoryAccounts
+from trading.adapters.memory.alerts import MemoryAlerts
 from trading.adapters.memory.audit import MemoryAudit
 from trading.adapters.memory.candles import MemoryCandles
 from trading.adapters.memory.conformances import MemoryConformances
@@ -42,6 +43,7 @@ class MemoryBooks:
         self.risk = MemoryRisk(journal, self.orders, self.control)
         self.conformances = MemoryConformances(journal)
         self.runs = MemoryRuns(journal)
+        self.alerts = MemoryAlerts(journal)
 
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Nothing is far away here."""

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
+from trading.adapters.postgres.alerts import PostgresAlerts
 from trading.adapters.postgres.audit import PostgresAudit
 from trading.adapters.postgres.candles import PostgresCandles
 from trading.adapters.postgres.conformances import PostgresConformances
@@ -53,6 +54,7 @@ class PostgresBooks:
         self.risk = PostgresRisk(session)
         self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)
+        self.alerts = PostgresAlerts(session)
 
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Lock the account and ask for all that its sender reads, in one round trip; each reads behind the lock."""

@@ -39,19 +39,20 @@ BEGIN
           ]),
           -- the present state of things, each with its history elsewhere or none worth keeping
           ('trading_app', 'SELECT, INSERT, UPDATE', ARRAY[
-            'candle', 'discrepancy', 'equity_day', 'lease', 'position_fold', 'run'
+            'alert_delivery', 'candle', 'discrepancy', 'equity_day', 'lease', 'position_fold', 'run'
           ]),
           -- the chain's head is moved by the trigger of order_event alone
           ('trading_app', 'SELECT, INSERT, UPDATE (epoch, incarnation, restored_at)', ARRAY['account']),
           ('trading_app', 'SELECT, INSERT, UPDATE (valid_to)', ARRAY['instrument']),
+          ('trading_app', 'SELECT, INSERT, UPDATE (ended_at)', ARRAY['alert']),
           -- what migrations and triggers write
           ('trading_app', 'SELECT', ARRAY[
             'alembic_version', 'balance', 'balance_fold', 'candle_revision', 'halt_open', 'order_current', 'order_fold',
             'order_state', 'order_transition', 'position', 'signature_waiting'
           ]),
           ('trading_reader', 'SELECT', ARRAY[
-            'account', 'acknowledgement', 'alembic_version', 'balance', 'balance_fold', 'cancel_request', 'candle', 'candle_quarantine',
-            'candle_revision', 'control_chain', 'control_event', 'decision', 'decision_revision', 'discrepancy',
+            'account', 'acknowledgement', 'alembic_version', 'alert', 'alert_delivery', 'balance', 'balance_fold',
+            'cancel_request', 'candle', 'candle_quarantine', 'candle_revision', 'control_chain', 'control_event', 'decision', 'decision_revision', 'discrepancy',
             'equity_day', 'fill', 'halt_open', 'instrument', 'lease', 'ledger_entry', 'ledger_transaction', 'order_check', 'order_current',
             'order_event', 'order_fold', 'order_intent', 'order_state', 'order_transition', 'plan_line', 'position',
             'position_fold', 'reconciliation', 'run', 'run_attempt', 'signature_waiting',

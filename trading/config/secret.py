@@ -1,0 +1,37 @@
+"""A secret in memory: a value that shows itself nowhere by accident."""
+
+import hmac
+from typing import NoReturn
+
+
+class Secret:
+    """A value that only `reveal()` shows: printing, formatting, copying and serialising it are refused."""
+
+    __slots__ = ("_value", "name")
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self._value = value
+
+    def reveal(self) -> str:
+        """The content: hand it straight to what needs it, keep it nowhere."""
+        return self._value
+
+    def same_as(self, other: "Secret") -> bool:
+        """Whether both hold the same content, in constant time."""
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    def __str__(self) -> str:
+        raise self._refusal("turned into text")
+
+    def __format__(self, _spec: str) -> str:
+        raise self._refusal("formatted")
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise self._refusal("copied or pickled")
+
+    def _refusal(self, what: str) -> TypeError:
+        return TypeError(f"the secret {self.name!r} cannot be {what}: call reveal() where it is used")
