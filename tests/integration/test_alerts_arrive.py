@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.alert_receiver import TOKEN, AlertReceiver
-from tests.desk import Behind, Desk, with_limits
+from tests.desk import Behind, Desk
 from tests.examples import ACCOUNT, T0
 from tests.unit.commands.conftest import PORTFOLIO
 from trading.adapters.postgres.ledger import PostgresBooks, PostgresLedger
@@ -150,9 +150,24 @@ def lose_an_answer(scene: Scene) -> None:
 
 def deny_often(scene: Scene) -> None:
     desk = traded(scene)
-    desk.portfolio = with_limits(desk.portfolio, max_order_notional=Decimal(1))
+    desk.limit(max_order_notional=Decimal(1))
     for minute in range(3):
         desk.decide(sma=(0.1 + minute / 10, 0.1))
+        desk.cycle()
+        desk.next_minute()
+
+
+def run_wild(scene: Scene) -> None:
+    """The venue refuses an order, and each decision wants the same one again."""
+    desk = traded(scene)
+    desk.limit(repeated_order_count=2, repeated_order_window_s=3_600)
+    desk.decide(sma=(0.2, 0.1))
+
+    def refuse(_: object) -> Any:
+        raise OrderRejected("-1013", "refused")
+
+    desk.venue = Behind(desk.venue, submit=refuse)
+    for _ in range(3):
         desk.cycle()
         desk.next_minute()
 
@@ -220,6 +235,7 @@ CAUSES: Mapping[AlertKind, tuple[Callable[[Scene], object], str]] = {
     AlertKind.DISCREPANCY_CONFIRMED: (withdraw_by_hand, "disagree"),
     AlertKind.OUTCOME_UNKNOWN: (lose_an_answer, "outcome is unknown"),
     AlertKind.DENIAL_BURST: (deny_often, "many orders are denied"),
+    AlertKind.STRATEGY_DISABLED: (run_wild, "a strategy is disabled"),
     AlertKind.STALE_DATA: (fall_silent, "market data is stale"),
     AlertKind.LEASE_EXPIRED: (fall_silent, "the lease expired"),
     AlertKind.DAG_FAILED: (fail_a_dag, "a DAG run failed"),
