@@ -69,6 +69,7 @@ class PostgresBooks:
                 ("open_halts", of_account),
                 ("get_lease", of_account),
                 ("database_time", None),
+                ("latch_triggers", None),
                 ("traffic", traffic_facts(question)),
                 ("risk_standing", of_account),
                 ("newest_clean", {**of_account, "full_history": False}),
