@@ -34,7 +34,14 @@ from trading.logging.redaction import register_secret
 from trading.manager import TradingManager
 
 app = typer.Typer()
-killswitch = typer.Typer(no_args_is_help=True)
+killswitch = typer.Typer(
+    no_args_is_help=True,
+    epilog=examples(
+        'trading killswitch engage --reason "the venue answers nonsense"',
+        "trading killswitch status",
+        'trading killswitch sign --halt 7 --reason "books checked" | trading killswitch resume',
+    ),
+)
 app.add_typer(killswitch, name="killswitch", help="The kill switch: where it stands, halting, and the signed way back.")
 
 _HISTORY: Final = 10
@@ -106,7 +113,7 @@ def status(*, as_json: AsJson = False) -> None:
 @killswitch.command(
     epilog=examples(
         'trading killswitch engage --reason "the venue answers nonsense"',
-        'trading killswitch engage --level pause-entries --scope strategy:sma --reason "results look odd" --yes',
+        'trading killswitch engage --level pause-entries --scope strategy:sma_crossover --reason "results look odd"',
     )
 )
 def engage(
@@ -114,7 +121,8 @@ def engage(
     reason: Reason,
     scope: Annotated[str, typer.Option(help="all, account:NAME, strategy:NAME or instrument:SYMBOL.")] = "all",
     level: Annotated[
-        HaltLevel, typer.Option(help="pause-entries: exposure may fall, not rise; halt: nothing is sent.")
+        HaltLevel,
+        typer.Option(help="pause-entries: exposure may fall, not rise; halt: nothing but protection is sent."),
     ] = HaltLevel.HALT,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -161,7 +169,6 @@ def history(*, limit: Limit = _HISTORY, as_json: AsJson = False) -> None:
     epilog=examples(
         'trading killswitch sign --halt 7 --reason "books checked" --ttl 10m > token',
         'trading killswitch sign --halt 7 --action reduce_only --largest-notional 5000 --reason "get me out"',
-        "needs no database",
     )
 )
 def sign(
@@ -177,12 +184,18 @@ def sign(
         typer.Option(parser=_amount, metavar="AMOUNT", help="Of reduce_only: one order's most, in quote currency."),
     ] = None,
     ttl: Annotated[
-        timedelta, typer.Option(parser=_life, metavar="SPAN", help="How long it can be used: 90s, 10m; 15m at most.")
+        timedelta,
+        typer.Option(
+            parser=_life, metavar="SPAN", show_default="10m", help="How long it can be used: 90s, 10m; 15m at most."
+        ),
     ] = timedelta(minutes=10),
     by: Annotated[str | None, typer.Option("--person", help="Who signs; the user if left out.")] = None,
     key: Annotated[KeyId, typer.Option(help="The key; of two people each has one.")] = "kill_switch_secret",
 ) -> None:
-    """Print a token about exactly this halt, signed with a key of this machine, for the mode that it is set to."""
+    """Print a token about exactly this halt, signed with a key of this machine, for the mode that it is set to.
+
+    Needs no database and no Airflow: sign where the key is, and bring the token to `trading killswitch resume`.
+    """
     require_reason(reason)
     environ = {**os.environ, **instance_settings(TradingConfig.from_env(os.environ), os.environ)}
     wish = Wish(
