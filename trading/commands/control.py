@@ -103,8 +103,7 @@ def status(*, as_json: AsJson = False) -> None:
         return
     show_fields(fields, as_json=False)
     for halt in halts:
-        effect = "entries cancelled" if halt.verified_at else "effective" if halt.effective_at else "not effective yet"
-        what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {effect})"
+        what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {halt.effect})"
         typer.echo(f"{what} stands, by {halt.author}: {halt.reason}")
     typer.echo("")
     show(history, _EVENT, as_json=False, none="no control event yet")
