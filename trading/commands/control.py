@@ -196,6 +196,8 @@ def sign(
     Needs no database and no Airflow: sign where the key is, and bring the token to `trading killswitch resume`.
     """
     require_reason(reason)
+    if (action is Action.REDUCE_ONLY) != (largest_notional is not None):
+        raise typer.BadParameter("--largest-notional is expected with --action reduce_only, and with nothing else")
     environ = {**os.environ, **instance_settings(TradingConfig.from_env(os.environ), os.environ)}
     wish = Wish(
         halt_id=halt,
@@ -229,7 +231,8 @@ def resume(
     with open_run(verbose=verbose) as (manager, run):
         report = manager.resume.run(run, token)
     fields = {"run_id": run.run_id, "outcome": report.outcome, "halt_id": report.halt_id}
-    show_fields({**fields, "expires_at": report.expires_at, "halts_left": report.halts_left}, as_json=as_json)
+    lives = {"expires_at": report.expires_at} if as_json or report.expires_at else {}  # a release has no end
+    show_fields({**fields, **lives, "halts_left": report.halts_left}, as_json=as_json)
     if report.outcome is Outcome.SIGNED:
         typer.echo(
             "nothing is released yet: a second person must sign the same with the other key, before then", err=True
