@@ -10,7 +10,8 @@ import pytest
 from tests.desk import HORIZON, Desk
 from tests.examples import ACCOUNT
 from tests.unit.commands.conftest import Trading
-from trading.domain.kill_switch import ControlKind
+from trading.adapters.memory.control import MemoryControl
+from trading.domain.kill_switch import ControlKind, LatchState
 
 WHY = ("--why", "disk failed, backup of 02:00")
 
@@ -25,7 +26,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def put_back(trading: Trading, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk that traded on after a backup, which then was put back; the file in its home remembers more."""
-    monkeypatch.setattr("trading.flows.send.Sender._latched", lambda _: True)  # there is no Airflow to ask
+    monkeypatch.setattr(MemoryControl, "latch", lambda _: LatchState.ARMED)  # there is no Airflow to ask
     assert trading("ingest").code == trading("evaluate").code == trading("reconcile").code == 0
     backup = copy.deepcopy(desk.memory_ledger, {id(desk.clock): desk.clock})
     assert trading("place").code == 0
