@@ -23,9 +23,10 @@ _numbers = itertools.count(1)
 
 
 def pytest_configure() -> None:
-    """Processes that tests start are started as from a terminal, though the suite itself may run under `nohup`."""
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Processes that tests start are started as from a terminal, though the suite may run under nohup, or after `&`."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ SAMPLE = ROOT / "trading" / "paper" / "sample"
 UNIT = Decimal("0.00000001")
 FEE, SLIPPAGE, SHARE = Decimal("0.001"), Decimal("0.0002"), Decimal("0.1")
 #: Ids that are made outside Airflow's runs.
-OUTSIDE = ("supervisor__", "cli__", "exchange__")
+OUTSIDE = ("supervisor__", "cli__", "exchange__", "alerts__")
 
 WRITTEN_IDS = """
 SELECT run_id, 'client_order_id', client_order_id FROM trading.order_intent
@@ -175,7 +175,7 @@ def test_a_halt_outlives_a_restart_which_ends_with_the_reason(pipeline: RunningP
     assert re.search(r"^ +orders +0$", summary, re.MULTILINE)
     assert "gates   now halt" in why
     for halt in pipeline.json("killswitch", "status")["halts"]:
-        assert f"gates   halt {halt['halt_id']} by {halt['author']}" in why
+        assert f"gates   halt {halt['halt_id']} ({halt['level']}, {halt['scope']}) by {halt['author']}" in why
     assert pipeline.posts() == posts
     pipeline.until_books_agree()
 
