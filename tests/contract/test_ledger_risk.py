@@ -9,7 +9,7 @@ import pytest
 from tests.examples import ACCOUNT, MINUTE, RUN, T0, intent, override
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.clock import ManualClock
-from trading.domain.kill_switch import ControlEvent, ControlKind
+from trading.domain.kill_switch import TOLD, ControlEvent, ControlKind
 from trading.domain.losses import AUTHOR, first_mark, next_mark
 from trading.errors import InvariantViolation
 from trading.flows.deploy import Deploy
@@ -44,9 +44,13 @@ def test_a_loss_is_taken_by_the_release_of_its_own_halt(opened: Ledger) -> None:
         assert books.risk.losses_taken_at(ACCOUNT) == {"strategy:sma": T0 + MINUTE}
 
 
-def test_what_halts_or_releases_has_its_own_way_in(opened: Ledger) -> None:
-    for kind in (ControlKind.HALT_ENGAGED, ControlKind.HALT_RELEASED):
-        with pytest.raises(InvariantViolation, match="neither halts nor releases"), opened.transaction() as books:
+def test_what_halts_releases_or_grants_has_its_own_way_in(opened: Ledger) -> None:
+    """Nothing that a signature is asked for can be appended as if it were only told."""
+    for kind in set(ControlKind) - set(TOLD):
+        with (
+            pytest.raises(InvariantViolation, match="expected a override_refused or"),
+            opened.transaction() as books,
+        ):
             books.control.record(ACCOUNT, event(kind))
 
 

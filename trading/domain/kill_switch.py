@@ -32,6 +32,16 @@ class ControlKind(StrEnum):
     REDUCE_ONLY_GRANTED = "reduce_only_granted"
 
 
+#: What is only told: appended as it is, it neither halts nor releases, and grants nothing.
+TOLD: Final = (
+    ControlKind.OVERRIDE_REFUSED,
+    ControlKind.ADOPTED,
+    ControlKind.RESTORED,
+    ControlKind.LIMITS_APPLIED,
+    ControlKind.STRATEGY_DISABLED,
+    ControlKind.STRATEGY_ENABLED,
+    ControlKind.DEPLOYED,
+)
 #: What becomes of a halt on one account, each at most once.
 EFFECTS: Final = (ControlKind.HALT_EFFECTIVE, ControlKind.HALT_VERIFIED)
 

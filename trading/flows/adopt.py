@@ -116,7 +116,7 @@ class Adopt:
                 dag_id=run.dag_id,
                 detail=preview.adoption.detail,
             )
-            books.control.adopt(self._account, event)
+            books.control.record(self._account, event)
         log_event(
             logger, "adopted", level=logging.WARNING, person=person, reason=reason, figures=preview.adoption.detail
         )

@@ -196,17 +196,17 @@ class EnforceHalt:
         with self._ledger.transaction() as books:
             # What the ledger takes for ended, and rests all the same.
             late = [books.orders.get(seen.client_order_id) for seen in resting if seen.client_order_id not in ours]
-        ours |= {order.client_order_id: order for order in late if order is not None}
-        shown = {seen.client_order_id for seen in resting}
-        gone = [
-            order
-            for name, order in ours.items()
-            if (name in shown or name not in asked)
-            and is_cancelled(order, halts, account=self._account, protective_on_halt=self._protective)
-        ]
-        with self._ledger.transaction() as books:
+            ours |= {order.client_order_id: order for order in late if order is not None}
+            shown = {seen.client_order_id for seen in resting}
+            gone = [
+                order
+                for name, order in ours.items()
+                if (name in shown or name not in asked)
+                and is_cancelled(order, halts, account=self._account, protective_on_halt=self._protective)
+            ]
+            at = books.now()
             for order in gone:
-                books.risk.note_cancel(self._account, order.client_order_id, books.now(), run)
+                books.risk.note_cancel(self._account, order.client_order_id, at, run)
         answered = self._cancel(gone)
         for name, canceled in answered.items():
             asked[name] = canceled or asked.get(name, False)

@@ -90,7 +90,7 @@ class Restored:
                 dag_id=run.dag_id,
                 detail={"incarnation_before": str(before.incarnation), "incarnation": str(incarnation)},
             )
-            books.control.restore(self._account, told)
+            books.control.record(self._account, told)
             why = f"the ledger was restored: {reason}; {_BEFORE_RELEASE}"
             halt = replace(told, kind=ControlKind.HALT_ENGAGED, reason=why, detail={})
             halt_id = books.control.engage(self._account, halt)

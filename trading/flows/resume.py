@@ -179,4 +179,4 @@ class Resume:
             halt_id=named if any(halt.halt_id == named for halt in books.control.halts(self._account)) else None,
             detail={**token_facts(token), "halt": str(named or ""), "submitted_by": run.actor},
         )
-        books.control.refuse(self._account, event)
+        books.control.record(self._account, event)

@@ -53,24 +53,12 @@ class ControlStore(Protocol):
         """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
         ...
 
-    def refuse(self, account: str, event: ControlEvent) -> None:
-        """Append the refusal of an override."""
-        ...
-
     def refusals_since(self, account: str, at: datetime) -> int:
         """How many overrides were refused after this instant."""
         ...
 
-    def adopt(self, account: str, event: ControlEvent) -> None:
-        """Append that somebody took what happened outside into the ledger."""
-        ...
-
-    def restore(self, account: str, event: ControlEvent) -> None:
-        """Append that somebody restored the ledger from a backup."""
-        ...
-
     def record(self, account: str, event: ControlEvent) -> None:
-        """Append an event that neither halts nor releases. Raises InvariantViolation for one that does."""
+        """Append what is only told (TOLD). Raises InvariantViolation for any other event."""
         ...
 
     def take_effect(self, account: str, event: ControlEvent) -> None:

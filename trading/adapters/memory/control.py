@@ -7,7 +7,7 @@ from datetime import datetime
 from trading.adapters.memory.journal import Journal
 from trading.domain.dual_control import Grant, Signature, accepted, grant_of, half
 from trading.domain.ids import Run
-from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, LatchState
+from trading.domain.kill_switch import EFFECTS, TOLD, ControlEvent, ControlKind, Halt, LatchState
 from trading.domain.override import Override, OverrideRefused
 from trading.errors import InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
@@ -85,30 +85,14 @@ class MemoryControl:
         mine = (one for owner, one in self._grants if owner == account)
         return tuple(one for one in mine if one.expires_at > at and one.halt_id in self._open)
 
-    def refuse(self, account: str, event: ControlEvent) -> None:
-        """Append the refusal of an override."""
-        self._require(event, ControlKind.OVERRIDE_REFUSED)
-        self._append(account, event)
-
     def refusals_since(self, account: str, at: datetime) -> int:
         """How many overrides were refused after this instant."""
         mine = (event for owner, event in self._log if owner == account)
         return sum(event.kind is ControlKind.OVERRIDE_REFUSED and event.at > at for event in mine)
 
-    def adopt(self, account: str, event: ControlEvent) -> None:
-        """Append that somebody took what happened outside into the ledger."""
-        self._require(event, ControlKind.ADOPTED)
-        self._append(account, event)
-
-    def restore(self, account: str, event: ControlEvent) -> None:
-        """Append that somebody restored the ledger from a backup."""
-        self._require(event, ControlKind.RESTORED)
-        self._append(account, event)
-
     def record(self, account: str, event: ControlEvent) -> None:
-        """Append an event that neither halts nor releases."""
-        if event.kind in (ControlKind.HALT_ENGAGED, ControlKind.HALT_RELEASED):
-            raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
+        """Append what is only told."""
+        self._require(event, *TOLD)
         self._append(account, event)
 
     def events(self, account: str) -> Iterator[ControlEvent]:

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from trading.adapters.postgres.connection import Session
 from trading.domain.dual_control import Grant, Signature, accepted, half
 from trading.domain.ids import Run
-from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
+from trading.domain.kill_switch import EFFECTS, TOLD, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
 from trading.domain.override import Action, Override, OverrideRefused
 from trading.errors import InvariantViolation
 
@@ -57,28 +57,14 @@ class PostgresControl:
         """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
         return tuple(Grant(**row) for row in self._session.all("live_grants", {"account": account, "at": at}))
 
-    def refuse(self, account: str, event: ControlEvent) -> None:
-        """Append the refusal of an override."""
-        self._add(account, event, ControlKind.OVERRIDE_REFUSED)
-
     def refusals_since(self, account: str, at: datetime) -> int:
         """How many overrides were refused after this instant."""
         row = self._session.one("count_refusals", {"account": account, "at": at})
         return int(row["refusals"]) if row else 0
 
-    def adopt(self, account: str, event: ControlEvent) -> None:
-        """Append that somebody took what happened outside into the ledger."""
-        self._add(account, event, ControlKind.ADOPTED)
-
-    def restore(self, account: str, event: ControlEvent) -> None:
-        """Append that somebody restored the ledger from a backup."""
-        self._add(account, event, ControlKind.RESTORED)
-
     def record(self, account: str, event: ControlEvent) -> None:
-        """Append an event that neither halts nor releases."""
-        if event.kind in (ControlKind.HALT_ENGAGED, ControlKind.HALT_RELEASED):
-            raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
-        self._add(account, event, event.kind)
+        """Append what is only told."""
+        self._add(account, event, *TOLD)
 
     def take_effect(self, account: str, event: ControlEvent) -> None:
         """Append that a halt is effective, or verified, on this account; only the first of each counts."""
