@@ -284,7 +284,7 @@ def test_a_death_while_adopting_leaves_nothing_half_done() -> None:
     def dies(*_: Any) -> None:
         raise DiedHere
 
-    desk.memory_ledger._books.control = Behind(control, adopt=dies)  # type: ignore[assignment]
+    desk.memory_ledger._books.control = Behind(control, record=dies)  # type: ignore[assignment]
     with pytest.raises(DiedHere):
         sign(desk, shown)
     desk.memory_ledger._books.control = control
