@@ -45,7 +45,7 @@ class Log:
         at = NOW + timedelta(seconds=seconds)
         event = ControlEvent(kind=kind, author="ada", reason="r", at=at, run_id="r", dag_id="d")
         with self.ledger.transaction() as books:
-            (books.control.restore if kind is ControlKind.RESTORED else books.control.engage)(account, event)
+            (books.control.record if kind is ControlKind.RESTORED else books.control.engage)(account, event)
 
     def plant(self, *statements: str) -> None:
         """As a superuser, past the triggers."""
