@@ -12,7 +12,8 @@ from typing import ClassVar
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 from airflow.secrets import BaseSecretsBackend
 
-from trading.config.secrets import Secret, SecretsManager
+from trading.config.secret import Secret
+from trading.config.secrets import SecretsManager
 from trading.config.settings import TradingConfig, sqlalchemy_url
 from trading.errors import ConfigurationError
 from trading.logging.redaction import register_secret, shapes

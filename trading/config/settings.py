@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from trading.config.secrets import Policy, Secret, SecretsManager
+from trading.config.secret import Secret
+from trading.config.secret_files import Policy
+from trading.config.secrets import SecretsManager
 from trading.errors import ConfigurationError
 
 _T = TypeVar("_T")

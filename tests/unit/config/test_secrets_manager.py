@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.config.secrets import Secret, SecretsManager
+from trading.config.secret import Secret
+from trading.config.secrets import SecretsManager
 from trading.errors import ConfigurationError
 
 NAME = "kill_switch_secret"
-CANARY = "canary-7f3a91c2d4e5b6a7-Zq0"
+CANARY = "canary-7f3a91c2d4e5b6a7-Zq0-93bd61"
 
 
 def write(folder: Path, content: bytes | str, name: str = NAME, mode: int = 0o600) -> Path:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.config.secrets import Secret
+from trading.config.secret import Secret
 from trading.logging.json_logger import AppendHandler, CustomJsonFormatter, JsonStreamHandler, setup_json_logging
 from trading.logging.log_context import CorrelationFilter, LogContext, bind, correlation_id_var, current_fields
 from trading.logging.redaction import forget_secrets, register_secret
