@@ -11,9 +11,10 @@ from typing import Final, Literal
 #: Made by scripts/init-secrets.sh; asked of a person, since somebody else makes it; or written where it is wanted.
 Origin = Literal["generated", "asked", "written"]
 
-#: The services of docker-compose.yml. The worker that evaluates strategies gets no key of a venue: `orders` alone does.
-_ORDERS: Final = ("orders",)
-_LEDGER: Final = ("airflow-init", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "orders")
+#: The services of docker-compose.yml. `worker`, which evaluates strategies, has no key of a venue, nor any that signs.
+_ORDERS: Final = ("orders", "cli")
+_AIRFLOW: Final = ("airflow-init", "api-server", "scheduler", "dag-processor", "triggerer")
+_LEDGER: Final = (*_AIRFLOW, "worker", *_ORDERS)
 
 _SIMULATED: Final = ("replay", "paper")
 _REAL: Final = ("sandbox", "live")
@@ -37,7 +38,7 @@ _FERNET_BYTES: Final = 32
 class KnownSecret:
     """One row. `readers` are services; `least` is in characters; `renewal` says what is left to do after a rotation.
 
-    A `family` is all secrets whose names begin with this one's and an underscore.
+    A name that ends in an underscore stands for all that begin with it.
     """
 
     name: str
@@ -47,7 +48,11 @@ class KnownSecret:
     needed_in: tuple[str, ...] = ()
     least: int = 0
     renewal: str = _BY_ITSELF
-    family: bool = False
+
+    @property
+    def is_family(self) -> bool:
+        """Whether this row stands for many."""
+        return self.name.endswith("_")
 
     def fault(self, text: str) -> str | None:
         """What makes `text` unfit for this secret; None where nothing does."""
@@ -84,7 +89,7 @@ KNOWN: Final = (
         name="kill_switch_secret",
         purpose="signs the way out of a halt",
         origin="generated",
-        readers=_ORDERS,
+        readers=("airflow-init", *_ORDERS),
         needed_in=_ALL_MODES,
         least=32,
         renewal="give the new file to whoever signs with it: tokens of the old one are worthless from now on",
@@ -128,7 +133,7 @@ KNOWN: Final = (
         name="paper_api_key",
         purpose="the account on the paper exchange",
         origin="generated",
-        readers=("exchange", *_ORDERS),
+        readers=("paper-exchange", *_ORDERS),
         needed_in=_SIMULATED,
         least=16,
         renewal=_RESTART,
@@ -137,7 +142,7 @@ KNOWN: Final = (
         name="paper_api_secret",
         purpose="signs what the paper account asks for",
         origin="generated",
-        readers=("exchange", *_ORDERS),
+        readers=("paper-exchange", *_ORDERS),
         needed_in=_SIMULATED,
         least=16,
         renewal=_RESTART,
@@ -151,6 +156,21 @@ KNOWN: Final = (
         renewal="restart Airflow's services: they read it at their start; our own connections need nothing",
     ),
     KnownSecret(
+        name=NEXT_DATABASE_PASSWORD,
+        purpose="the password that the database is about to take",
+        origin="written",
+        readers=_LEDGER,
+        least=12,
+    ),
+    KnownSecret(
+        name="redis_password",
+        purpose="of Celery's broker",
+        origin="generated",
+        readers=("redis", "scheduler", "worker", "orders"),
+        least=16,
+        renewal=_RESTART,
+    ),
+    KnownSecret(
         name="database_url",
         purpose="the database, where it is not named in TRADING_DATABASE_URL",
         origin="written",
@@ -161,7 +181,7 @@ KNOWN: Final = (
         name=FERNET_KEY,
         purpose="encrypts connections in Airflow's database",
         origin="generated",
-        readers=("airflow-init", "api-server", "scheduler", "dag-processor", "triggerer"),
+        readers=_AIRFLOW,
         needed_in=_ALL_MODES,
         least=44,
         renewal="restart, `trading airflow -- rotate-fernet-key`, then take the second key out of the file",
@@ -170,7 +190,7 @@ KNOWN: Final = (
         name="airflow_conf_secret_key",
         purpose="signs sessions of the web UI and requests for logs",
         origin="generated",
-        readers=_LEDGER,
+        readers=("airflow-init", "api-server"),
         needed_in=_ALL_MODES,
         least=32,
         renewal="restart all of Airflow at once; people log in again",
@@ -195,40 +215,27 @@ KNOWN: Final = (
     ),
     KnownSecret(
         name="alert_url",
-        purpose="where alerts go (an Apprise URL); alert_url_NAME is one more channel",
+        purpose="where alerts go: an Apprise URL",
         origin="written",
         readers=("worker",),
-        family=True,
     ),
+    KnownSecret(name="alert_url_", purpose="one more channel for alerts", origin="written", readers=("worker",)),
+    KnownSecret(name="airflow_conn_", purpose="a connection of Airflow", origin="written", readers=("worker",)),
+    KnownSecret(name="airflow_var_", purpose="a variable of Airflow", origin="written", readers=("worker",)),
     KnownSecret(
-        name="airflow_conn",
-        purpose="a connection of Airflow",
-        origin="written",
-        readers=("worker",),
-        family=True,
-    ),
-    KnownSecret(
-        name="airflow_var",
-        purpose="a variable of Airflow",
-        origin="written",
-        readers=("worker",),
-        family=True,
-    ),
-    KnownSecret(
-        name="airflow_conf",
+        name="airflow_conf_",
         purpose="an option of Airflow that is a secret",
         origin="written",
-        readers=_LEDGER,
+        readers=_AIRFLOW,
         renewal=_RESTART,
-        family=True,
     ),
 )
 
-_BY_NAME: Final = {row.name: row for row in KNOWN}
+_BY_NAME: Final = {row.name: row for row in KNOWN if not row.is_family}
 
 
 def known(name: str) -> KnownSecret | None:
     """The row of `name`, its own or its family's; None for a secret of somebody else."""
     if name in _BY_NAME:
         return _BY_NAME[name]
-    return next((row for row in KNOWN if row.family and name.startswith(f"{row.name}_")), None)
+    return next((row for row in KNOWN if row.is_family and name.startswith(row.name)), None)

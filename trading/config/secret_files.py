@@ -46,6 +46,27 @@ def read_text(path: Path, policy: Policy) -> tuple[str | None, str | None]:
         return None, "is not valid UTF-8"
 
 
+def write_text(path: Path, text: str) -> None:
+    """Put one line into `path` in one step, for its owner alone; whoever owned the old file owns the new one.
+
+    Raises OSError.
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            if path.exists():
+                old = path.stat()
+                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            file.write(f"{text}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def without_line_end(text: str) -> str:
     """`text` without one trailing LF or CRLF."""
     if text.endswith("\n"):

@@ -14,6 +14,7 @@ from tests.unit.commands.conftest import Trading
 
 NEEDED = (
     "kill_switch_secret",
+    "audit_secret",
     "airflow_conf_fernet_key",
     "airflow_conf_secret_key",
     "airflow_conf_jwt_secret",
@@ -102,7 +103,7 @@ def test_every_missing_secret_is_named(trading: Trading, monkeypatch: pytest.Mon
     monkeypatch.setenv("TRADING_MODE", "sandbox")
     said = trading("secrets", "check")
     assert said.code == 78
-    for name in (*NEEDED[:5], "exchange_api_key", "exchange_api_secret"):
+    for name in (*NEEDED[:6], "exchange_api_key", "exchange_api_secret"):
         assert name in said.err.splitlines()[-1]
     assert "paper_api_key" not in said.out + said.err
 
