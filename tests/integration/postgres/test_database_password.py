@@ -17,7 +17,7 @@ from trading.errors import ConfigurationError
 
 pytestmark = pytest.mark.postgres
 
-OLD, ROLE = "the-password-of-before", "password_renter"
+OLD, ROLE = "what-was-valid-before", "password_renter"
 
 
 @pytest.fixture
