@@ -93,6 +93,16 @@ def with_database(url: str, name: str) -> str:
     return make_conninfo(url, dbname=name)
 
 
+def as_url(conninfo: str) -> str:
+    """A libpq string as the URL that settings take."""
+    from urllib.parse import urlencode
+
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = {name: str(value) for name, value in conninfo_to_dict(conninfo).items()}
+    return f"postgresql:///{parts.pop('dbname')}?{urlencode(parts)}"
+
+
 def _database(server: str, template: str) -> Iterator[str]:
     name = f"trading_test_{os.getpid()}_{next(_numbers)}"
     _run(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")

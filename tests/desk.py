@@ -18,15 +18,19 @@ from trading.adapters.memory.venue import MemoryVenue, Post
 from trading.adapters.memory.witness import MemoryWitness
 from trading.clock import Clock, ManualClock
 from trading.domain.ids import Run
+from trading.domain.kill_switch import HaltLevel
 from trading.domain.limits import Limits
 from trading.domain.market import CandleSeries, Panel, to_ms
 from trading.domain.money import ZERO
 from trading.domain.order import Order
-from trading.domain.override import Override, sign_override
+from trading.domain.override import Action, Override, sign_override
 from trading.domain.portfolio import Portfolio, StrategyPlan
+from trading.domain.scope import Scope
 from trading.domain.venue_order import Horizon
 from trading.flows.apply_limits import ApplyLimits
+from trading.flows.enforce_halt import EnforceHalt, EnforceReport
 from trading.flows.evaluate import Evaluate, EvaluateReport, Strategy
+from trading.flows.flatten import Flatten, FlattenReport
 from trading.flows.halt import Halt
 from trading.flows.ingest import Ingest, IngestReport, IngestRequest
 from trading.flows.lease import RenewLease
@@ -206,6 +210,7 @@ class Desk:
             account=ACCOUNT,
             horizon=self.horizon,
             rest=timedelta(seconds=self.portfolio.rest_s),
+            protective_on_halt=self.portfolio.protective_on_halt,
             witness=self.witness,
         )
         return flow.run(self.run_of("reconcile"), full=full)
@@ -223,9 +228,47 @@ class Desk:
     def apply_limits(self) -> ApplyLimits:
         return ApplyLimits(self.ledger, self.worker_clock, account=ACCOUNT, portfolio=self.portfolio)
 
-    def halt(self, reason: str = "a test says so") -> int:
+    def halt(self, reason: str = "a test says so", *, scope: str = "all", level: HaltLevel = HaltLevel.HALT) -> int:
         flow = Halt(self.ledger, self.worker_clock, account=ACCOUNT)
-        return flow.run(self.run_of("halt"), author="ada", reason=reason).halt_id
+        run = self.run_of("halt")
+        return flow.run(run, author="ada", reason=reason, scope=Scope.parse(scope), level=level).halt_id
+
+    @property
+    def enforcer(self) -> EnforceHalt:
+        return EnforceHalt(
+            self.ledger,
+            self.venue,
+            self.worker_clock,
+            account=ACCOUNT,
+            horizon=self.horizon,
+            protective_on_halt=self.portfolio.protective_on_halt,
+        )
+
+    def enforce(self) -> EnforceReport:
+        return self.enforcer.run(self.run_of("enforce_halt"))
+
+    def sweep(self) -> EnforceReport:
+        return self.enforcer.sweep(self.run_of("sweep_halt"))
+
+    def flatten(self, scope: str = "all") -> FlattenReport:
+        flow = Flatten(
+            self.ledger,
+            self.venue,
+            self.market,
+            self.worker_clock,
+            account=ACCOUNT,
+            portfolio=self.portfolio,
+            recv_window_ms=RECV_WINDOW_MS,
+            reconcile=lambda _: self.reconcile(),
+        )
+        return flow.run(self.run_of("flatten"), scope=Scope.parse(scope))
+
+    def grant(self, halt_id: int, *, scope: str = "all", largest: str = "1000000", minutes: float = 10) -> None:
+        """Leave to close positions under this halt, by a signed reduce_only override."""
+        until = self.clock.now().replace(microsecond=0) + timedelta(minutes=minutes)
+        self.resume(
+            halt_id, action=Action.REDUCE_ONLY, scope=scope, largest_notional=Decimal(largest), expires_at=until
+        )
 
     def resume(self, halt_id: int, **changes: Any) -> None:
         flow = Resume(self.ledger, self.worker_clock, account=ACCOUNT, environment=ENVIRONMENT, keys=KEYS)

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.examples import ACCOUNT, RUN, T0, override
+from trading.domain.dual_control import signature_of
 from trading.domain.kill_switch import ControlEvent, ControlKind, LatchState
-from trading.domain.override import OverrideRefused
+from trading.domain.override import Action, OverrideRefused
 from trading.errors import ConfigurationError, InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
 from trading.ports.ledger import Account, Ledger
@@ -125,6 +127,38 @@ def test_a_halt_is_released_once_whoever_signs_again(opened: Ledger) -> None:
     ):
         with pytest.raises(OverrideRefused), opened.transaction() as books:
             books.control.release(ACCOUNT, again, at=T0, run=RUN)
+
+
+def test_a_first_signature_waits_for_a_second_and_for_one_only(opened: Ledger) -> None:
+    """It is told as it was signed, with those of other halts left out, and once completed it is gone."""
+    keys = {"a": "k" * 32}
+    with opened.transaction() as books:
+        one, two = (books.control.engage(ACCOUNT, halt()) for _ in range(2))
+        wish = override(halt_id=one, action=Action.REDUCE_ONLY, largest_notional=Decimal("5.5"), token_id="first")
+        first = signature_of(wish, keys)
+        books.control.sign_first(ACCOUNT, first, reason="r", at=T0, run=RUN)
+        books.control.sign_first(
+            ACCOUNT, signature_of(override(halt_id=two, token_id="other"), keys), reason="r", at=T0, run=RUN
+        )
+        assert books.control.waiting(ACCOUNT, one) == (first,)
+        assert books.control.waiting("stranger", one + 1000) == ()
+        second = replace(wish, token_id="second", subject="bob", key_id="b")
+        books.control.grant(ACCOUNT, second, at=T0, run=RUN, first=first)
+        assert books.control.waiting(ACCOUNT, one) == ()
+        assert [grant.largest_notional for grant in books.control.grants(ACCOUNT, T0)] == [Decimal("5.5")]
+        assert books.control.history(ACCOUNT, 1)[0].detail["first_jti"] == "first"
+    for token in ("first", "second", "third"):
+        with pytest.raises(OverrideRefused), opened.transaction() as books:
+            books.control.release(ACCOUNT, replace(second, token_id=token), at=T0, run=RUN, first=first)
+
+
+def test_refusals_are_counted_by_account_and_instant(opened: Ledger) -> None:
+    with opened.transaction() as books:
+        for second in range(3):
+            at = T0 + timedelta(seconds=second)
+            books.control.refuse(ACCOUNT, halt(kind=ControlKind.OVERRIDE_REFUSED, at=at))
+        assert [books.control.refusals_since(ACCOUNT, T0 + timedelta(seconds=n)) for n in (-1, 0, 1, 2)] == [3, 2, 1, 0]
+        assert books.control.refusals_since("other", T0 - timedelta(seconds=1)) == 0
 
 
 def test_a_token_releases_once_even_another_halt(opened: Ledger) -> None:

@@ -267,8 +267,8 @@ def reads_the_caps_once_a_run(patch: pytest.MonkeyPatch) -> None:
     take = trading.flows.send.snapshot
     taken: list[tuple[MarketView, RiskSnapshot]] = []
 
-    def stale(books: Books, intent: Any, conditions: Any, **times: datetime) -> RiskSnapshot:
-        fresh = take(books, intent, conditions, **times)
+    def stale(books: Books, intent: Any, conditions: Any, question: Any, *, at: datetime) -> RiskSnapshot:
+        fresh = take(books, intent, conditions, question, at=at)
         known = next((risk for view, risk in taken[-4:] if view is conditions.view), None)
         if known is None:
             taken.append((conditions.view, fresh))

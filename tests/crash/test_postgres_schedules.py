@@ -10,7 +10,7 @@ from tests.crash import on_postgres
 from tests.crash.pool import Tally, run_schedules
 from tests.crash.replay import replay_command
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
 
 
 def _run(server: str, template: str, schedules: int, first: int) -> Tally:

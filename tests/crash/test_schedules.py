@@ -10,6 +10,7 @@ from tests.crash.replay import replay_command
 from tests.crash.simulation import simulate
 
 
+@pytest.mark.timeout(900)
 def test_an_order_is_placed_exactly_once_whatever_dies(request: pytest.FixtureRequest) -> None:
     """The invariants and liveness hold in every schedule, and every fault happened."""
     replayed: int | None = request.config.getoption("seed", None)

@@ -10,7 +10,7 @@ from tests.crash.kill_points import POINTS
 from tests.crash.pool import Tally, run_schedules
 from tests.crash.replay import replay_command
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
 
 #: Batches of one kill a point: 60 kills.
 BATCHES = 5

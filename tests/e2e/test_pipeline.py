@@ -166,7 +166,7 @@ def test_with_the_kill_switch_paused_nothing_is_sent_and_the_run_says_why(pipeli
 def test_a_halt_outlives_a_restart_which_ends_with_the_reason(pipeline: RunningPipeline) -> None:
     """Everything stopped and started: nothing is sent twice, nothing at all, and the last lines say why nothing is."""
     if not pipeline.json("killswitch", "status")["halts"]:
-        pipeline.cli("killswitch", "engage", "--reason", "the test wants a halt")
+        pipeline.cli("killswitch", "engage", "--yes", "--reason", "the test wants a halt")
     posts = pipeline.posts()
     assert pipeline.stop() == 0
     pipeline.ensure_running()

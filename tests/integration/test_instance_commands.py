@@ -49,7 +49,7 @@ def test_the_running_server_is_found_and_its_end_noticed(home: Path, capsys: pyt
     assert cli.main(["db", "migrate"]) == 0
     capsys.readouterr()
 
-    assert cli.main(["killswitch", "engage", "--reason", "drill", "--json"]) == 0
+    assert cli.main(["killswitch", "engage", "--reason", "drill", "--yes", "--json"]) == 0
     engaged = json.loads(capsys.readouterr().out)
     assert cli.main(["killswitch", "status", "--json"]) == 0
     status = json.loads(capsys.readouterr().out)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from trading.adapters.postgres import migrations
+from trading.alerting import Alerting, channel_names
 from trading.clock import Clock
 from trading.commands.secrets import checked, require_usable
 from trading.config.settings import TradingConfig
@@ -66,9 +67,11 @@ class Checkup:
             ("secrets", ("settings",), self._secrets),
             ("logs", ("settings",), self._logs),
             ("database", ("settings",), self._database),
+            ("audit log", ("settings", "database"), self._audit_log),
             ("kill switch latch", ("settings", "database"), self._latch),
             ("lease", ("settings", "database"), self._lease),
             ("reconciliation", ("settings", "portfolio", "database"), self._reconciliation),
+            ("alerts", ("settings", "secrets"), self._alerts),
             ("exchange", ("settings", "portfolio"), self._exchange),
             ("conformance", ("settings", "database"), self._conformance),
             ("plugins", ("settings", "secrets"), self._plugins),
@@ -148,6 +151,21 @@ class Checkup:
             )
         return f"reachable, schema at version {version}"
 
+    def _audit_log(self) -> str:
+        with self.manager.ledger.transaction() as books:
+            rights = books.audit.rights()
+        if rights.unguarded:
+            raise ConfigurationError(
+                f"{', '.join(rights.unguarded)} lost the trigger that refuses changes: expected none to; restore it as"
+                " the migrations make it"
+            )
+        if rights.rewritable:
+            raise ConfigurationError(
+                f"the flows write as {rights.user}, who could rewrite {', '.join(rights.rewritable)}: expected a role"
+                " that cannot; run `trading db migrate` as a user that may create roles (docs/OPERATIONS.md)"
+            )
+        return f"the flows write as {rights.user}, who can rewrite nothing of what is append-only"
+
     def _latch(self) -> str:
         with self.manager.ledger.transaction() as books:
             latch, halts = books.control.latch(), books.control.halts(self.config.account)
@@ -179,6 +197,16 @@ class Checkup:
                 f"the last clean reconciliation {when}, expected one within {limit_s} s: `trading reconcile` does one"
             )
         return f"last clean at {_instant(clean)}"
+
+    def _alerts(self) -> str:
+        names = channel_names(self.manager.secrets)
+        if not names:
+            raise _Skipped(
+                "no channel: nobody is told of a halt; write an Apprise URL into the secret alert_url"
+                " (docs/OPERATIONS.md#alerts)"
+            )
+        told = ", ".join(f"{one.name} ({one.service})" for one in Alerting(self.manager).channels())
+        return f"{told}; `trading alerts test` sends to each"
 
     def _exchange(self) -> str:
         market = self.manager.market

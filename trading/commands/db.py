@@ -7,6 +7,7 @@ import orjson
 import typer
 
 from trading.adapters.postgres.connection import address
+from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.postgres.migrations import current, head, migrate
 from trading.commands.invocation import command_run, examples, open_manager
 from trading.commands.restored import restored
@@ -31,9 +32,15 @@ def migrate_command() -> None:
     """Bring the schema up to date; safe to repeat."""
     url = _url()
     before = current(url)
-    after = migrate(url)
+    after = migrate(url, tell=lambda sentence: typer.echo(f"warning: {sentence}", err=True))
+    ledger = PostgresLedger(url)
+    try:
+        with ledger.transaction() as books:
+            latch = books.control.arm_latch()  # an upgrade of Airflow may have dropped it with its table
+    finally:
+        ledger.close()
     done = "is up to date at" if before == after else f"went from {before or 'nothing'} to"
-    typer.echo(f"the schema in {address(url)} {done} {after}")
+    typer.echo(f"the schema in {address(url)} {done} {after}; pausing kill_switch latches a halt: {latch}")
     with open_manager() as manager:
         report = manager.deploy.run(command_run(manager.clock))
     if report.changed:

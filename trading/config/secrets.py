@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 from urllib.parse import parse_qs, quote, urlsplit
 
 from trading.clock import Clock, SystemClock
@@ -17,6 +17,10 @@ from trading.config.known_secrets import DATABASE_PASSWORD, NEXT_DATABASE_PASSWO
 from trading.config.secret import Credentials, RenewedSecret, Secret
 from trading.config.secret_files import Identity, Policy, fault_of_text, identity, read_text, without_line_end
 from trading.errors import ConfigurationError
+
+#: The ids of the keys that overrides are signed with. Under dual control both must sign.
+KeyId = Literal["kill_switch_secret", "kill_switch_secret_b"]
+KILL_SWITCH_KEYS: Final[tuple[KeyId, ...]] = get_args(KeyId)
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -76,8 +80,26 @@ class SecretsManager:
         return Credentials(venue, RenewedSecret(key, both.key), RenewedSecret(secret, both.secret))
 
     def get_kill_switch_secret(self) -> Secret:
-        """What overrides are signed with."""
-        return self.get_secret("kill_switch_secret")
+        """What overrides are signed with: the first of the keys."""
+        return self.get_kill_switch_key(KILL_SWITCH_KEYS[0])
+
+    def get_kill_switch_key(self, name: KeyId) -> Secret:
+        """What overrides are signed with, by its key id."""
+        return self.get_secret(name)
+
+    def kill_switch_keys(self) -> tuple[Secret, ...]:
+        """Every key that an override may be signed with; none is an error, and so are two of the same content."""
+        keys = tuple(key for key in map(self.find_secret, KILL_SWITCH_KEYS) if key is not None)
+        if len(keys) == len(KILL_SWITCH_KEYS) and keys[0].same_as(keys[1]):
+            raise ConfigurationError(
+                f"the secrets {' and '.join(KILL_SWITCH_KEYS)} have the same content: expected two keys; remove one of"
+                " them and let scripts/init-secrets.sh make a new one"
+            )
+        return keys or (self.get_secret(KILL_SWITCH_KEYS[0]),)
+
+    def get_audit_secret(self) -> Secret:
+        """What the audit log's anchors are authenticated with."""
+        return self.get_secret("audit_secret")
 
     def get_database_url(self) -> Secret | None:
         """The database's URL; None means the embedded one."""

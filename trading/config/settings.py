@@ -55,6 +55,7 @@ class TradingConfig(BaseModel):
     database_url: Secret | None  # None: the embedded PostgreSQL
     venue: str
     account: str
+    dual_control: bool
     portfolio_path: Path
     log_level: str
     log_path: Path
@@ -156,6 +157,8 @@ def _read_all(reader: _Reader, root: Path) -> dict[str, Any]:
         "secrets_policy": get("secrets_policy", "TRADING_SECRETS_POLICY", "strict", _one_of(POLICIES)),
         "venue": venue,
         "account": get("account", "TRADING_ACCOUNT", mode, _account),
+        # Said in a setting, not by a file that is there: whoever removes a key must not lower what is asked for.
+        "dual_control": get("dual_control", "TRADING_DUAL_CONTROL", mode == "live", _yes_or_no),
         "portfolio_path": get("portfolio_path", "TRADING_PORTFOLIO", root / "portfolio.toml", _path),
         "log_level": get("log_level", "TRADING_LOG_LEVEL", "INFO", _one_of(LOG_LEVELS)),
         "log_path": home / "logs" / "trading.jsonl",
@@ -189,6 +192,10 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _yes_or_no(text: str) -> bool:
+    return _one_of(("0", "1"))(text) == "1"
 
 
 def _path(text: str) -> Path:

@@ -1,6 +1,6 @@
 """The kill switch: what may be sent in which state, as one literal table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 from trading.domain.order import Purpose
+from trading.domain.scope import Scope
+
+#: Why a new account is halted.
+FIRST_HALT: Final = "fresh installation: release it with a signed override"
 
 
 class ControlKind(StrEnum):
@@ -22,6 +26,21 @@ class ControlKind(StrEnum):
     STRATEGY_DISABLED = "strategy_disabled"
     STRATEGY_ENABLED = "strategy_enabled"
     DEPLOYED = "deployed"
+    HALT_EFFECTIVE = "halt_effective"
+    HALT_VERIFIED = "halt_verified"
+    OVERRIDE_SIGNED = "override_signed"  # half a release: the first of two signatures
+    REDUCE_ONLY_GRANTED = "reduce_only_granted"
+
+
+#: What becomes of a halt on one account, each at most once.
+EFFECTS: Final = (ControlKind.HALT_EFFECTIVE, ControlKind.HALT_VERIFIED)
+
+
+class HaltLevel(StrEnum):
+    """How much a halt forbids. These words are the same in commands, forms, pages and alerts."""
+
+    PAUSE_ENTRIES = "pause-entries"  # exposure may fall, not rise
+    HALT = "halt"  # nothing is sent
 
 
 class LatchState(StrEnum):
@@ -37,7 +56,7 @@ class TradingState(StrEnum):
     """What an account may do now."""
 
     RUNNING = "running"
-    PAUSE_ENTRIES = "pause_entries"
+    PAUSE_ENTRIES = "pause-entries"
     HALT = "halt"
     STALE = "stale"  # running, but the lease expired, or the clock or the reconciliation is stale
     UNREADABLE = "unreadable"
@@ -50,9 +69,6 @@ class Answer(StrEnum):
     NO = "no"
     DEFERRED = "deferred"
     OVERRIDE = "override"  # only with a signed reduce_only override
-
-
-_P, _A = Purpose, Answer
 
 
 def _row(entry: Answer, rebalance: Answer, protective: Answer, flatten: Answer) -> Mapping[Purpose, Answer]:
@@ -68,12 +84,13 @@ def _row(entry: Answer, rebalance: Answer, protective: Answer, flatten: Answer) 
 
 _A = Answer
 
-#: State → purpose → answer. Cancelling and reading are always allowed.
+#: State → purpose → answer. Cancelling and reading are always allowed. Whatever may be sent in another state than
+#: running may only lower what is held, by no more than is held and not offered already: the checks look at that.
 MAY_SEND: Final[Mapping[TradingState, Mapping[Purpose, Answer]]] = MappingProxyType(
     {
         # in the order: entry, rebalance, protective, flatten
         TradingState.RUNNING: _row(_A.YES, _A.YES, _A.YES, _A.YES),
-        TradingState.PAUSE_ENTRIES: _row(_A.NO, _A.NO, _A.YES, _A.YES),
+        TradingState.PAUSE_ENTRIES: _row(_A.NO, _A.YES, _A.YES, _A.YES),
         TradingState.HALT: _row(_A.NO, _A.NO, _A.YES, _A.OVERRIDE),
         TradingState.STALE: _row(_A.DEFERRED, _A.DEFERRED, _A.YES, _A.OVERRIDE),
         TradingState.UNREADABLE: _row(_A.NO, _A.NO, _A.NO, _A.NO),
@@ -83,13 +100,24 @@ MAY_SEND: Final[Mapping[TradingState, Mapping[Purpose, Answer]]] = MappingProxyT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Halt:
-    """A halt that nobody has released."""
+    """A halt that nobody has released.
+
+    `effective_at`: no order that it forbids is accepted from then on; `verified_at`: the venue showed none that it
+    takes. Both are of one account, None until somebody has seen to it.
+    """
 
     halt_id: int
     scope: str
     author: str
     reason: str
     engaged_at: datetime
+    level: HaltLevel = HaltLevel.HALT
+    effective_at: datetime | None = None
+    verified_at: datetime | None = None
+
+    def covers(self, *, account: str, strategy: str = "", instrument: str = "") -> bool:
+        """Whether it forbids orders of these; without strategy and instrument, whether it does for all of them."""
+        return Scope.parse(self.scope).covers(account=account, strategy=strategy, instrument=instrument)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +134,28 @@ class ControlEvent:
     halt_id: int | None = None
     detail: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def level(self) -> HaltLevel:
+        """How much a halt forbids; everything, where it does not say (a pause in Airflow)."""
+        return HaltLevel(self.detail.get("level", HaltLevel.HALT))
 
-def trading_state(halts: tuple[Halt, ...], *, lease_expires_at: datetime | None, at: datetime) -> TradingState:
-    """The state that open halts and the lease make. Without a lease nothing was ever alive: stale."""
-    if halts:
+
+def trading_state(
+    halts: Iterable[Halt],
+    *,
+    lease_expires_at: datetime | None,
+    at: datetime,
+    account: str,
+    strategy: str = "",
+    instrument: str = "",
+) -> TradingState:
+    """The state that open halts and the lease make for one order, or for an account as a whole.
+
+    Without a lease nothing was ever alive: stale.
+    """
+    levels = {h.level for h in halts if h.covers(account=account, strategy=strategy, instrument=instrument)}
+    if HaltLevel.HALT in levels:
         return TradingState.HALT
     if lease_expires_at is None or lease_expires_at <= at:
-        return TradingState.STALE
-    return TradingState.RUNNING
+        return TradingState.STALE  # whatever entries' pause allows, only a live desk may do
+    return TradingState.PAUSE_ENTRIES if levels else TradingState.RUNNING

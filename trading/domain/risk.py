@@ -14,9 +14,9 @@ from trading.domain.breakers import (
     strategy_disabled,
     version_mismatch,
 )
-from trading.domain.kill_switch import MAY_SEND, Answer
+from trading.domain.kill_switch import MAY_SEND, Answer, TradingState
 from trading.domain.money import BPS, ZERO, on_step
-from trading.domain.order import OrderType, Side
+from trading.domain.order import OrderType, Purpose, Side
 from trading.domain.snapshot import Finding, RiskSnapshot, Verdict, deferred, denied
 
 
@@ -34,11 +34,11 @@ class CheckedOrder:
 
 def _kill_switch(risk: RiskSnapshot) -> Finding | None:
     answer = MAY_SEND[risk.state][risk.intent.purpose]
-    if answer is Answer.YES:
+    allowed = answer is Answer.YES or (answer is Answer.OVERRIDE and risk.notional <= risk.granted_notional)
+    runs = risk.state is TradingState.RUNNING and risk.intent.purpose is not Purpose.FLATTEN
+    if allowed and (runs or risk.reduces):
         return None
-    return deferred(
-        state=risk.state, purpose=risk.intent.purpose, answer=answer, because=risk.state_reason or risk.state
-    )
+    return deferred(state=risk.state, purpose=risk.intent.purpose, because=risk.state_reason or risk.state)
 
 
 def _expired(risk: RiskSnapshot) -> Finding | None:

@@ -55,11 +55,13 @@ class RiskSnapshot:
     disabled: str = ""  # why the strategy is disabled; empty where it is not
     versions: Versions = field(default_factory=Versions)
     marks: Mapping[str, EquityMark] = field(default_factory=dict)
+    granted_notional: Decimal = ZERO  # the largest closing order that signed reduce_only overrides allow
 
     @property
     def reduces(self) -> bool:
-        """Whether it can only lower what is held: a sale of no more than that."""
-        return self.intent.side is Side.SELL and self.intent.quantity <= self.held
+        """Whether it can only lower what is held: a sale of no more than is held and not offered already."""
+        offered = sum((-order.signed_remainder for order in self.siblings if order.intent.side is Side.SELL), ZERO)
+        return self.intent.side is Side.SELL and self.intent.quantity <= self.held - offered
 
     @property
     def siblings(self) -> list[Order]:

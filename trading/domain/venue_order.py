@@ -43,9 +43,17 @@ class Horizon:
     api_timeout_s: float
     visibility_lag_s: float
 
+    def closed_at(self, order: Order) -> datetime:
+        """After this the venue takes it no more, whoever still holds the request: signed_at + recvWindow + skew."""
+        return _window_ends_at(order) + timedelta(seconds=self.clock_skew_s)
+
+    def shown_after(self, instant: datetime) -> datetime:
+        """After this the venue shows all that it had taken by `instant`, whoever asks."""
+        return instant + timedelta(seconds=self.api_timeout_s + self.visibility_lag_s)
+
     def answer_due_at(self, order: Order) -> datetime:
         """After this no process of ours can still be waiting for the answer."""
-        return _window_ends_at(order) + timedelta(seconds=self.clock_skew_s + self.api_timeout_s)
+        return self.closed_at(order) + timedelta(seconds=self.api_timeout_s)
 
     def ends_at(self, order: Order) -> datetime:
         """After this "not found" means that it never was: signed_at + recvWindow + skew + time-out + visibility lag."""

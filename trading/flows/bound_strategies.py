@@ -39,10 +39,10 @@ def ingest_requests(
     portfolio: Portfolio,
     timeframes: Sequence[str] | None,
     *,
-    instruments: Sequence[str] | None,
-    since: datetime | None,
-    until: datetime | None,
     named_in: str,
+    instruments: Sequence[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> list[IngestRequest]:
     """One request a timeframe of the portfolio, with as much history as its longest warm-up needs.
 

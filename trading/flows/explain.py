@@ -104,7 +104,8 @@ class Explain:
         lease = books.control.lease_expires_at(self._account)
         clean = books.reconciliations.newest_clean_at(self._account)
         discrepancies = len(books.reconciliations.open_discrepancies(self._account))
-        state, latch = trading_state(halts, lease_expires_at=lease, at=at), books.control.latch()
+        state = trading_state(halts, lease_expires_at=lease, at=at, account=self._account)
+        latch = books.control.latch()
         said = [
             f"now {state}",
             f"lease {'until' if lease and lease > at else 'expired at'} {_instant(lease)}" if lease else "no lease yet",
@@ -126,7 +127,8 @@ class Explain:
             yield _run_step("gates", renewals[0])
         for halt in halts:
             said_by = f"by {halt.author} since {_instant(halt.engaged_at)}: {halt.reason}"
-            yield Step(stage="gates", text=f"halt {halt.halt_id} {said_by}", facts={"halt_id": halt.halt_id})
+            text = f"halt {halt.halt_id} ({halt.level}, {halt.scope}) {said_by}"
+            yield Step(stage="gates", text=text, facts={"halt_id": halt.halt_id})
 
 
 def _nothing_placed(books: Books) -> Iterator[Step]:

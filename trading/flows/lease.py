@@ -77,6 +77,7 @@ class RenewLease:
                 latch = books.control.arm_latch()
             until = books.now() + LEASE
             books.control.renew_lease(self._account, until, run)
+            books.audit.extend()
             halts = books.control.halts(self._account)
         for halt in halts:
             log_event(logger, "halt_standing", level=logging.WARNING, halt_id=halt.halt_id, reason=halt.reason)

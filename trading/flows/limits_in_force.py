@@ -45,9 +45,9 @@ def unapplied(applied: AppliedLimits, portfolio: Portfolio) -> str:
         return f"the limits of {applied.at:%Y-%m-%d %H:%M}Z stay in force, since the file was refused: " + (
             portfolio.limits_problem
         )
-    changed = limit_changes(applied.limits, portfolio.limits)
-    if not changed:
+    if applied.limits == portfolio.limits:
         return ""
+    changed = limit_changes(applied.limits, portfolio.limits)
     names = ", ".join(f"{change.name} of {change.scope}" for change in changed)
     return (
         f"the limits of {applied.at:%Y-%m-%d %H:%M}Z stay in force, though the file differs in {names}:"

@@ -3,8 +3,10 @@
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from trading.clock import Clock
+from trading.domain.halt_effect import ProtectiveOnHalt, is_cancelled
 from trading.domain.ids import Run
 from trading.domain.kill_switch import ControlEvent, ControlKind
 from trading.domain.ledger import opening_transaction
@@ -14,6 +16,7 @@ from trading.domain.reconciliation import Discrepancy, DiscrepancyKind, Reconcil
 from trading.domain.restore import WIPED
 from trading.domain.venue_order import Horizon, steps_from_evidence
 from trading.errors import CredentialsRefused
+from trading.flows.audit import Audit
 from trading.flows.lost_rows import check_memory, halt_on_lost_orders, suspects, whole_order_history
 from trading.flows.order_steps import append_step, post_fill
 from trading.flows.our_side import OurSide, names_of_ours, our_side, totals
@@ -75,7 +78,9 @@ class Reconcile:
         account: str,
         horizon: Horizon,
         rest: timedelta,
+        protective_on_halt: ProtectiveOnHalt = "keep",
         witness: Witness | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._ledger = ledger
         self._venue = venue
@@ -83,7 +88,9 @@ class Reconcile:
         self._account = account
         self._horizon = horizon
         self._rest = rest
+        self._protective: ProtectiveOnHalt = protective_on_halt
         self._witness = witness
+        self._audit = audit
 
     def run(
         self, run: Run, step: str = "reconcile", *, full: bool = False, progress: Progress = silent
@@ -93,9 +100,12 @@ class Reconcile:
         `step` names it in the run's record, where one run reconciles twice. `full` reads everything since the account
         was opened, and tells `progress` how far it has come.
         """
-        return recorded(
+        report = recorded(
             self._ledger, self._clock, run, step, lambda: self._reconcile_or_halt(run, step, full, progress)
         )
+        if self._audit is not None:
+            self._audit.anchor()
+        return report
 
     def _reconcile_or_halt(self, run: Run, step: str, full: bool, progress: Progress) -> ReconcileReport:
         try:
@@ -111,7 +121,11 @@ class Reconcile:
         with self._ledger.transaction() as books:
             at = min(at, books.now())  # a machine whose clock was set ahead must not end a horizon early
             ours = our_side(books, self._account, at=at, full=full)
-        withdraw_rested(self._ledger, self._venue, ours.asked, at=at, rest=self._rest, run=run)
+            halts = books.control.halts(self._account)
+        # The net under `enforce_halt`: whatever became of that, what a halt wants gone goes.
+        unwanted = partial(is_cancelled, halts=halts, account=self._account, protective_on_halt=self._protective)
+        halted = {order.client_order_id for order in ours.asked if unwanted(order)}
+        withdraw_rested(self._ledger, self._venue, ours.asked, at=at, rest=self._rest, halted=halted, run=run)
         seen = look(
             self._venue,
             self._clock,

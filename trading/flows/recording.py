@@ -36,13 +36,13 @@ def recorded(ledger: Ledger, clock: Clock, run: Run, flow: str, body: Callable[[
     except BaseException as error:
         outcome = "skipped" if isinstance(error, TradingHalted) else "failed"
         message = str(error) or type(error).__name__
+        trouble = error.trouble.value if isinstance(error, TradingError) else ""
         try:
             with ledger.transaction() as books:
-                books.runs.finish(run, flow, clock.now(), outcome=outcome, message=message, counts={})
+                books.runs.finish(run, flow, clock.now(), outcome=outcome, message=message, counts={}, trouble=trouble)
         except TradingError as unrecorded:  # what went wrong first is what the caller must hear of
             log_event(logger, "run_unrecorded", level=logging.ERROR, flow=flow, reason=str(unrecorded))
         level = logging.WARNING if outcome == "skipped" else logging.ERROR
-        trouble = error.trouble.value if isinstance(error, TradingError) else ""
         log_event(logger, f"run_{outcome}", level=level, flow=flow, reason=message, trouble=trouble or None)
         raise
     with ledger.transaction() as books:

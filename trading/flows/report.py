@@ -57,7 +57,7 @@ class Report:
             lease = books.control.lease_expires_at(self._account)
             worth = self._worth(books, balances, prices)
             return Standing(
-                state=trading_state(halts, lease_expires_at=lease, at=books.now()),
+                state=trading_state(halts, lease_expires_at=lease, at=books.now(), account=self._account),
                 halts=halts,
                 lease_expires_at=lease,
                 newest_clean_at=books.reconciliations.newest_clean_at(self._account),

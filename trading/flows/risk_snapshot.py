@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from trading.domain.flatten import granted_notional
 from trading.domain.kill_switch import Halt, TradingState, trading_state
 from trading.domain.limits import Limits
 from trading.domain.market import Instrument
 from trading.domain.money import ZERO
-from trading.domain.order import Order, OrderIntent, Side
+from trading.domain.order import Order, OrderIntent, Purpose, Side
 from trading.domain.portfolio import Portfolio
 from trading.domain.position import Position
 from trading.domain.snapshot import RiskSnapshot
@@ -43,9 +44,11 @@ def snapshot(
     positions = books.fills.positions(account)
     balances = books.entries.balances(account)
     best = view.best.get(intent.instrument)
-    halts, lease = books.control.halts(account), books.control.lease_expires_at(account)
+    of_order = {"account": account, "strategy": intent.strategy, "instrument": intent.instrument}
+    halts = tuple(halt for halt in books.control.halts(account) if halt.covers(**of_order))
+    lease = books.control.lease_expires_at(account)
+    state = trading_state(halts, lease_expires_at=lease, at=books.now(), **of_order)
     standing = books.risk.standing(account)
-    state = trading_state(halts, lease_expires_at=lease, at=books.now())
     return RiskSnapshot(
         at=at,
         intent=intent,
@@ -70,6 +73,7 @@ def snapshot(
         disabled=standing.disabled.get(intent.strategy, ""),
         versions=standing.versions,
         marks=standing.marks,
+        granted_notional=_granted(books, halts, of_order) if intent.purpose is Purpose.FLATTEN else ZERO,
     )
 
 
@@ -84,6 +88,11 @@ def traffic_question(intent: OrderIntent, limits: Limits, at: datetime) -> Traff
         since=at - timedelta(minutes=1),
         alike_since=at - timedelta(seconds=limits.repeated_order_window_s),
     )
+
+
+def _granted(books: Books, halts: tuple[Halt, ...], of_order: dict[str, str]) -> Decimal:
+    """Asked for closing orders alone, after what was read ahead."""
+    return granted_notional(halts, books.control.grants(of_order["account"], books.now()), **of_order)
 
 
 def _why(state: TradingState, halts: tuple[Halt, ...], lease: datetime | None) -> str:

@@ -92,6 +92,7 @@ class Sender:
         self._account = account
         self._portfolio = portfolio
         self._recv_window_ms = recv_window_ms
+        self._latched: bool | None = None  # unknown before the first order
 
     def send(
         self, order: Order, view: MarketView, run: Run, *, limits: Limits, epoch: int, pause: PauseFlag
@@ -99,7 +100,7 @@ class Sender:
         """Send one intent within `limits`, those in force since the epoch began; what became of it, and why."""
         # Held from before the flag is read until the answer is in, so that a halt can wait for those past the flag.
         with self._ledger.sending(self._account):
-            latched = self._latched()
+            latched = self._is_latched()
             if not latched:
                 pause.read()
             # Without a latch the command line cannot know of a pause, so it may not send.
@@ -112,7 +113,7 @@ class Sender:
                 paused=pause.paused or blind,
                 paused_by=_PAUSED if pause.paused else BLIND,
             )
-            request, checked = self._authorise(order, conditions, run, epoch=epoch)
+            request, checked = self._authorise(order, conditions, run, epoch=epoch, latched=latched)
             if request is None:
                 return _refusal(checked), _why(checked)
             answer: VenueOrder | None = None
@@ -137,13 +138,15 @@ class Sender:
             halt_on_refused_key(self._ledger, self._account, no, at=self._clock.now(), run=run)
         return outcome, why
 
-    def _latched(self) -> bool:
-        """Whether a pause latches in the database itself, so that asking once a batch is enough."""
-        with self._ledger.transaction() as books:
-            return books.control.latch() is LatchState.ARMED
+    def _is_latched(self) -> bool:
+        """Whether a pause latches in the database itself, so that asking once a batch is enough; tx1 looks again."""
+        if self._latched is None:
+            with self._ledger.transaction() as books:
+                self._latched = books.control.latch() is LatchState.ARMED
+        return self._latched
 
     def _authorise(
-        self, order: Order, conditions: Conditions, run: Run, *, epoch: int
+        self, order: Order, conditions: Conditions, run: Run, *, epoch: int, latched: bool
     ) -> tuple[OrderRequest | None, CheckedOrder]:
         """tx1: epoch, freshness, kill switch and risk; then the signed wish is made durable. None: not to be sent."""
         with self._ledger.transaction() as books:
@@ -153,6 +156,11 @@ class Sender:
             if account.epoch != epoch:
                 raise TradingHalted(
                     f"a newer run places for account {self._account}: expected epoch {epoch}, it is {account.epoch}"
+                )
+            if latched and (latch := books.control.latch()) is not LatchState.ARMED:
+                raise TradingHalted(
+                    f"pausing kill_switch would halt nothing: expected an armed latch, it is {latch}; `trading db"
+                    " migrate` arms it"
                 )
             current = self._unsent(books, order)
             at = self._clock.now()

@@ -1,7 +1,10 @@
-"""Takes limit orders back that have rested for long enough. What then became of them, the look that follows tells."""
+"""Takes orders back that have rested for long enough, or that a halt wants gone.
+
+What then became of them, the look that follows tells.
+"""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from trading.domain.ids import Run
@@ -15,16 +18,25 @@ logger = logging.getLogger(__name__)
 
 
 def withdraw_rested(
-    ledger: Ledger, venue: Venue, orders: Sequence[Order], *, at: datetime, rest: timedelta, run: Run
+    ledger: Ledger,
+    venue: Venue,
+    orders: Sequence[Order],
+    *,
+    at: datetime,
+    rest: timedelta,
+    run: Run,
+    halted: Collection[str] = (),
 ) -> int:
-    """Ask the venue to cancel each order that rests since `rest` or longer; how many were asked for.
+    """Ask the venue to cancel each order that rests since `rest` or longer, or is `halted`; how many were asked for.
 
     A cancel is no promise: the order may have filled meanwhile (-2011), or the answer may be lost, and then it is asked
     for again at the next reconciliation. What follows for what is left, planning decides by the strategy's policy.
     """
     asked = 0
     for order in orders:
-        if not order.is_resting or order.signed_at is None or at - order.signed_at < rest:
+        if not order.is_resting or order.signed_at is None:
+            continue
+        if order.client_order_id not in halted and at - order.signed_at < rest:
             continue
         asked += 1
         note_cancel(ledger, order, at=at, run=run)

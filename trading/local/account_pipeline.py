@@ -10,6 +10,7 @@ from trading.clock import random_id
 from trading.domain.ids import Run
 from trading.domain.money import plain, quantise
 from trading.errors import ConfigurationError, TradingError
+from trading.flows.sign import Wish
 from trading.local.pipeline import Progress
 from trading.logging.json_logger import setup_json_logging
 from trading.logging.log_context import LogContext
@@ -53,14 +54,14 @@ class AccountPipeline:
             opened = manager.open_account.run(self._run)
             if not opened.opened:
                 return "; ".join(f"halt {halt.halt_id} stands: {halt.reason}" for halt in opened.halts)
-            if config.mode != "replay":
+            if config.mode != "replay" or config.dual_control:
                 return (
                     f"account {config.account} is new and halted: release it with a signed override (docs/CONTROLS.md)"
                 )
             for halt in opened.halts:
                 reason = "first start in replay: paper money on bundled candles"
-                token = manager.sign(halt_id=halt.halt_id, person=f"make run by {self._run.actor}", reason=reason)
-                manager.resume.run(self._run, token)
+                wish = Wish(halt_id=halt.halt_id, person=f"make run by {self._run.actor}", reason=reason)
+                manager.resume.run(self._run, manager.sign().run(wish))
         return f"account {config.account} opened; its first halt was released by a self-signed override (replay only)"
 
     def load_history(self, progress: Progress) -> int:

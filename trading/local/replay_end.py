@@ -14,7 +14,7 @@ from trading.errors import ExchangeUnavailable
 from trading.local.supervisor import write_private
 
 #: What belongs to one replay, below $TRADING_HOME.
-_OF_ONE_REPLAY: Final = ("postgres", "exchange", "witness", "run/airflow_migrated.json", "run/replay.json")
+_OF_ONE_REPLAY: Final = ("postgres", "exchange", "witness", "audit", "run/airflow_migrated.json", "run/replay.json")
 _TIMEOUT_S: Final = 5
 
 

@@ -89,6 +89,7 @@ class StartUp:
             self._screen.line(f"  {opened}")
         with self._screen.step("history") as progress:
             pipeline.load_history(progress)
+        self._start_alerts(environment)
         api = AirflowApi(f"http://127.0.0.1:{config.ui_port}", user=UI_USER, password=self._password())
         with self._screen.step("Airflow"), self._logs_of("api-server", "scheduler"):
             ended = first_cycle.end_interrupted_runs(api, self._clock, before=self._began_at)
@@ -217,6 +218,13 @@ class StartUp:
                     stage=_AIRFLOW_STAGE,
                 )
             )
+
+    def _start_alerts(self, environment: Mapping[str, str]) -> None:
+        """Apart from Airflow, so that somebody is left to tell that it died."""
+        command = (sys.executable, "-m", "trading", "alerts", "watch")
+        self._supervisor.start(
+            Component(name="alerts", command=command, environment=environment, stage=_EXCHANGE_STAGE, patience_s=2.0)
+        )
 
     def _password(self) -> str:
         return self._config.secrets(self._environ).get_secret("ui_admin_password").reveal()

@@ -11,6 +11,8 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 MASK: Final = "***"
 MIN_LENGTH: Final = 4  # shorter ones are parts of ordinary words
 _PREFIX: Final = 12  # a prefix this long gives the secret away
+_TOKEN_LENGTH: Final = 8  # shorter parts of an address are names, ports and words
+_HOST: Final = re.compile(r"[0-9.]+|localhost|[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,6}")  # no token, and said in errors
 _REST: Final = r"[A-Za-z0-9+/=_%.~-]*"  # what follows it: the rest of the secret or encoding
 
 
@@ -71,6 +73,15 @@ def mirror_secrets(tell: Callable[[Collection[str]], object]) -> None:
     For another masking, such as Airflow's, which knows a value only as it stands.
     """
     _registry.mirror(tell)
+
+
+def register_address(url: str) -> None:
+    """The same for an address that is a secret as a whole, as those of Apprise: any part of it may be a token."""
+    _, _, rest = url.partition("://")
+    for part in re.split(r"[/?&=@:#,]+", rest):
+        if len(part) >= _TOKEN_LENGTH and not _HOST.fullmatch(part):
+            _registry.add(part)
+            _registry.add(unquote(part))
 
 
 def forget_secrets() -> None:

@@ -16,6 +16,8 @@ from trading.domain.ids import Run
 from trading.domain.ledger import LedgerTransaction
 from trading.domain.reconciliation import Discrepancy, Finding, ReconciliationResult
 from trading.domain.traffic import TrafficQuestion
+from trading.ports.alerts import AlertStore
+from trading.ports.audit import AuditStore
 from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
@@ -41,7 +43,10 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
-    """A run as stored. `counts` are whole numbers by name; `outcome` is running, done, skipped or failed."""
+    """A run as stored. `counts` are whole numbers by name; `outcome` is running, done, skipped or failed.
+
+    `trouble` is what it failed with, where that is one of trading.errors.Trouble.
+    """
 
     run: Run
     flow: str
@@ -50,6 +55,7 @@ class RunRecord:
     outcome: str
     message: str
     counts: Mapping[str, int]
+    trouble: str = ""
 
 
 class DecisionStore(Protocol):
@@ -155,7 +161,15 @@ class RunStore(Protocol):
         ...
 
     def finish(
-        self, run: Run, flow: str, at: datetime, *, outcome: str, message: str, counts: Mapping[str, int]
+        self,
+        run: Run,
+        flow: str,
+        at: datetime,
+        *,
+        outcome: str,
+        message: str,
+        counts: Mapping[str, int],
+        trouble: str = "",
     ) -> None:
         """Note the end."""
         ...
@@ -189,6 +203,8 @@ class Books(Protocol):
     @property
     def control(self) -> ControlStore: ...  # noqa: D102
     @property
+    def audit(self) -> AuditStore: ...  # noqa: D102
+    @property
     def reconciliations(self) -> ReconciliationStore: ...  # noqa: D102
     @property
     def risk(self) -> RiskStore: ...  # noqa: D102
@@ -196,12 +212,18 @@ class Books(Protocol):
     def conformances(self) -> ConformanceStore: ...  # noqa: D102
     @property
     def runs(self) -> RunStore: ...  # noqa: D102
+    @property
+    def alerts(self) -> AlertStore: ...  # noqa: D102
 
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Lock the account and ask for all that its sender reads of it and of one order, where that saves round trips.
 
         It changes no answer: whoever needs the lock asks for it all the same.
         """
+        ...
+
+    def schema_versions(self) -> tuple[str, str]:
+        """The version that the database's schema is at, and the newest one that this code knows."""
         ...
 
     def now(self) -> datetime:

@@ -50,6 +50,10 @@ class OrderStore(Protocol):
         """Its events in order."""
         ...
 
+    def alarms_since(self, account: str, since: datetime) -> list[OrderEvent]:
+        """Denials and unknown outcomes at or after `since`, oldest first."""
+        ...
+
     def submitted_since(self, account: str, since: datetime) -> list[Order]:
         """Orders signed at or after `since`, the oldest signature first."""
         ...

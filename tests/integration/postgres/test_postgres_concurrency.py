@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from postgres_scenes import ACCOUNT, NOW, RUN, candles, intent, open_account, step, walk
 
-from trading.adapters.postgres.control import control_facts
+from trading.adapters.postgres.audit import control_facts
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.domain.ids import chain_hash
 from trading.domain.kill_switch import ControlEvent, ControlKind
@@ -215,7 +215,7 @@ def test_one_of_many_releases_wins(postgres_ledger: PostgresLedger, database_url
 
 
 def test_control_events_are_chained_afterwards(postgres_ledger: PostgresLedger, database_url: str) -> None:
-    """Each event is in its account's chain after the next lease, once, and the chain verifies."""
+    """Each event is in its account's chain after the next extension, once, and the chain verifies."""
     open_account(postgres_ledger)
     event = ControlEvent(
         kind=ControlKind.HALT_ENGAGED, author="a", reason="r", at=NOW, run_id="r", dag_id="d", detail={"k": "v"}
@@ -225,7 +225,7 @@ def test_control_events_are_chained_afterwards(postgres_ledger: PostgresLedger, 
             books.control.engage(account, event)
     for _ in range(2):
         with postgres_ledger.transaction() as books:
-            books.control.renew_lease(ACCOUNT, NOW, RUN)
+            books.audit.extend()
     with psycopg.connect(database_url, row_factory=psycopg.rows.dict_row, options="-c timezone=UTC") as connection:
         links = connection.execute(
             "SELECT event.event_id, event.account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail,"

@@ -1,8 +1,15 @@
 """Pausing the DAG `kill_switch` halts in the pausing transaction itself. Airflow's table is a stand-in."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import psycopg
 import pytest
 from postgres_scenes import ACCOUNT, NOW, open_account
+from psycopg.conninfo import conninfo_to_dict
 
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.domain.kill_switch import ControlEvent, ControlKind, LatchState
@@ -108,3 +115,66 @@ def test_the_pause_goes_through_where_the_latch_is_broken(postgres_ledger: Postg
     execute(airflow, "UPDATE public.dag SET is_paused = true WHERE dag_id = 'kill_switch'")
     with psycopg.connect(airflow) as connection:
         assert connection.execute("SELECT is_paused FROM public.dag WHERE dag_id = 'kill_switch'").fetchone() == (True,)
+
+
+def test_a_row_that_comes_back_paused_halts(postgres_ledger: PostgresLedger, airflow: str) -> None:
+    """Airflow makes new rows paused by default: deleted and made again it must not look as if nothing had been."""
+    arm(postgres_ledger)
+    execute(airflow, "DELETE FROM public.dag WHERE dag_id = 'kill_switch'")
+    execute(airflow, "INSERT INTO public.dag VALUES ('kill_switch', true)")
+    assert [reason for _, reason in halts(postgres_ledger)] == [
+        "the DAG kill_switch was deleted",
+        "the DAG kill_switch was paused",
+    ]
+
+
+REAL_TABLE = """
+import json, os
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
+
+engine = create_engine(os.environ["DATABASE"])
+DagModel.metadata.create_all(engine, tables=[DagBundleModel.__table__, DagModel.__table__])
+with Session(engine) as session:
+    session.add(DagBundleModel(name="ours"))
+    session.flush()
+    session.add(DagModel(dag_id="kill_switch", bundle_name="ours", is_paused=False))
+    session.commit()
+from trading.adapters.postgres.ledger import PostgresLedger
+ledger = PostgresLedger(os.environ["LEDGER"])
+with ledger.transaction() as books:
+    latch = str(books.control.arm_latch())
+with Session(engine) as session:
+    for paused in (True, False, True, False):
+        session.get(DagModel, "kill_switch").is_paused = paused
+        session.commit()
+print(json.dumps({"latch": latch}))
+"""
+
+
+def test_pausing_and_unpausing_within_milliseconds_latches_on_airflows_own_table(
+    postgres_ledger: PostgresLedger, database_url: str, tmp_path: Path
+) -> None:
+    """Airflow's own model and DDL; each pause is a halt, however soon it was taken back."""
+    parts = conninfo_to_dict(database_url)
+    sqlalchemy_url = f"postgresql+psycopg://postgres@/{parts['dbname']}?host={parts['host']}"
+    done = subprocess.run(
+        [sys.executable, "-c", REAL_TABLE],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "AIRFLOW_HOME": str(tmp_path),
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "DATABASE": sqlalchemy_url,
+            "LEDGER": database_url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"latch": "armed"}
+    assert halts(postgres_ledger) == [("airflow:pause", "the DAG kill_switch was paused")] * 2

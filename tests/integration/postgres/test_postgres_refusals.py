@@ -33,6 +33,7 @@ IMMUTABLE = (
     "order_transition",
     "plan_line",
     "run_attempt",
+    "venue_conformance",
 )
 
 

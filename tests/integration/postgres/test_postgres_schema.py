@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from trading.adapters.postgres import migrations
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.postgres.queries import FOLDER, QUERIES, load_queries
+from trading.domain.alerts import AlertKind
 from trading.domain.decision import DecisionStatus
 from trading.domain.kill_switch import ControlKind
 from trading.domain.ledger import Category
@@ -93,6 +94,7 @@ def test_a_database_from_the_future_is_refused(database_url: str) -> None:
         ("ledger_entry_category", set(Category)),
         ("discrepancy_kind", set(DiscrepancyKind)),
         ("control_event_kind", set(ControlKind)),
+        ("alert_kind", set(AlertKind)),
     ],
 )
 def test_allowed_values_are_the_domains(database_url: str, constraint: str, values: set[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.benchmarks.stage import RUN, market_view, open_account, pause
+from tests.benchmarks.stage import LIMITS, RUN, market_view, open_account, pause
 from trading.flows.send import Outcome
 
 pytestmark = pytest.mark.postgres
@@ -23,7 +23,7 @@ def test_a_sender_reads_ahead_all_that_it_reads(database_url: str, monkeypatch: 
         return execute(self, query, *args, **options)
 
     monkeypatch.setattr(psycopg.Connection, "execute", watched)
-    outcome, why = account.sender().send(order, market_view(), RUN, epoch=account.epoch, pause=pause())
+    outcome, why = account.sender().send(order, market_view(), RUN, limits=LIMITS, epoch=account.epoch, pause=pause())
     account.ledger.close()
     assert outcome is Outcome.REJECTED, why
     written = [query for query in asked if query.startswith("INSERT")]

@@ -22,9 +22,11 @@ NAMES = [
     "secrets",
     "logs",
     "database",
+    "audit log",
     "kill switch latch",
     "lease",
     "reconciliation",
+    "alerts",
     "exchange",
     "conformance",
     "plugins",
@@ -62,14 +64,14 @@ def test_a_healthy_desk(trading: Trading, healthy: Desk) -> None:
     """All good, but for Airflow, which nobody started: that is no failure."""
     code, found = verdicts(trading)
     assert code == 0
-    assert {name for name, (verdict, _) in found.items() if verdict != Verdict.GOOD} == {"Airflow"}
+    assert {name for name, (verdict, _) in found.items() if verdict != Verdict.GOOD} == {"Airflow", "alerts"}
     assert found["Airflow"][0] == Verdict.SKIPPED
     assert "clocks differ by 0 ms" in found["exchange"][1]
 
 
 def test_people_see_a_mark_and_a_sentence(trading: Trading, healthy: Desk) -> None:
     lines = trading("doctor").out.splitlines()
-    assert [line[0] for line in lines] == ["✓"] * 12 + ["·"]
+    assert [line[0] for line in lines] == ["·" if name in ("alerts", "Airflow") else "✓" for name in NAMES]
     assert [line[2:].split(":")[0] for line in lines] == NAMES
 
 

@@ -78,7 +78,7 @@ def test_a_halt_stops_placing_and_says_so(
     desk.lease()
     trading("ingest")
     trading("evaluate")
-    assert trading("killswitch", "engage", "--reason", "the venue answers nonsense").code == 0
+    assert trading("killswitch", "engage", "--yes", "--reason", "the venue answers nonsense").code == 0
     said = trading("place")
     assert said.code == 75
     assert "kill_switch" in said.err

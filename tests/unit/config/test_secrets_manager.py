@@ -110,7 +110,7 @@ def test_the_paper_exchange_has_keys_of_its_own(tmp_path: Path) -> None:
 def test_a_short_kill_switch_secret_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "short")
     with pytest.raises(ConfigurationError, match="at least 32 characters"):
-        SecretsManager((tmp_path,), {}).get_kill_switch_secret()
+        SecretsManager((tmp_path,), {}).get_kill_switch_key("kill_switch_secret")
 
 
 def test_each_content_that_is_found_is_handed_to_the_redactor(tmp_path: Path) -> None:

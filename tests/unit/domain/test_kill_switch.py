@@ -1,23 +1,25 @@
 """What may be sent in which state: the table of the controls, written out a second time."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.examples import T0
-from trading.domain.kill_switch import MAY_SEND, Answer, Halt, TradingState, trading_state
+from tests.examples import ACCOUNT, T0
+from trading.domain.kill_switch import MAY_SEND, Answer, Halt, HaltLevel, TradingState, trading_state
 from trading.domain.order import Purpose
 
 TABLE = """
 state          entry     rebalance  protective  flatten
 running        yes       yes        yes         yes
-pause_entries  no        no         yes         yes
+pause-entries  no        yes        yes         yes
 halt           no        no         yes         override
 stale          deferred  deferred   yes         override
 unreadable     no        no         no          no
 """
 HEADER, *ROWS = (line.split() for line in TABLE.strip().splitlines())
 HALT = Halt(halt_id=1, scope="all", author="ada", reason="test", engaged_at=T0)
+PAUSED = replace(HALT, level=HaltLevel.PAUSE_ENTRIES)
 
 
 @pytest.mark.parametrize(
@@ -43,15 +45,65 @@ def test_the_table_cannot_be_altered_at_run_time() -> None:
     [
         ((HALT,), 60, TradingState.HALT),
         ((HALT,), None, TradingState.HALT),
+        ((PAUSED,), 60, TradingState.PAUSE_ENTRIES),
+        ((PAUSED,), 0, TradingState.STALE),
+        ((PAUSED,), None, TradingState.STALE),
         ((), 60, TradingState.RUNNING),
         ((), 0, TradingState.STALE),
         ((), -1, TradingState.STALE),
         ((), None, TradingState.STALE),
     ],
-    ids=["halted", "halted without lease", "alive", "lease ends now", "lease ended", "never alive"],
+    ids=[
+        "halted",
+        "halted without lease",
+        "entries paused",
+        "paused, lease ended",
+        "paused, never alive",
+        "alive",
+        "lease ends now",
+        "lease ended",
+        "never alive",
+    ],
 )
-def test_a_halt_outranks_the_lease_and_the_lease_outranks_nothing(
+def test_a_halt_outranks_the_lease_and_the_lease_a_pause_of_entries(
     halts: tuple[Halt, ...], lease_s: int | None, expected: TradingState
 ) -> None:
+    """A dead desk may do no more because somebody paused its entries."""
     lease = None if lease_s is None else T0 + timedelta(seconds=lease_s)
-    assert trading_state(halts, lease_expires_at=lease, at=T0) is expected
+    assert trading_state(halts, lease_expires_at=lease, at=T0, account=ACCOUNT) is expected
+
+
+@pytest.mark.parametrize(
+    ("halts", "expected"),
+    [
+        ((replace(HALT, scope=f"account:{ACCOUNT}"),), TradingState.HALT),
+        ((replace(HALT, scope="strategy:sma"),), TradingState.HALT),
+        ((replace(HALT, scope="instrument:BTC/USDT"),), TradingState.HALT),
+        ((replace(HALT, scope="account:other"),), TradingState.RUNNING),
+        ((replace(HALT, scope="strategy:hold"),), TradingState.RUNNING),
+        ((replace(HALT, scope="instrument:ETH/USDT"),), TradingState.RUNNING),
+        ((PAUSED,), TradingState.PAUSE_ENTRIES),
+        ((PAUSED, replace(HALT, scope="strategy:sma")), TradingState.HALT),
+        ((PAUSED, replace(HALT, scope="strategy:hold")), TradingState.PAUSE_ENTRIES),
+    ],
+)
+def test_the_strictest_halt_that_covers_an_order_decides(halts: tuple[Halt, ...], expected: TradingState) -> None:
+    """Each scope catches what it names and nothing else."""
+    state = trading_state(
+        halts,
+        lease_expires_at=T0 + timedelta(minutes=1),
+        at=T0,
+        account=ACCOUNT,
+        strategy="sma",
+        instrument="BTC/USDT",
+    )
+    assert state is expected
+
+
+def test_an_account_is_halted_as_a_whole_by_what_covers_all_of_it_alone() -> None:
+    """A halted strategy is no halted account."""
+    lease = T0 + timedelta(minutes=1)
+    of_strategy = (replace(HALT, scope="strategy:sma"),)
+    of_account = (replace(HALT, scope=f"account:{ACCOUNT}"),)
+    assert trading_state(of_strategy, lease_expires_at=lease, at=T0, account=ACCOUNT) is TradingState.RUNNING
+    assert trading_state(of_account, lease_expires_at=lease, at=T0, account=ACCOUNT) is TradingState.HALT

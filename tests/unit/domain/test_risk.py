@@ -215,7 +215,7 @@ AT_THE_EDGE: list[tuple[str, RiskSnapshot]] = [
     ("one message below what orders may take", risk(traffic=Traffic(orders=9, cancels=5))),
     ("one repetition fewer", risk(traffic=Traffic(alike=3))),
     ("a disabled strategy's way out", risk(intent=wish(purpose=Purpose.PROTECTIVE), disabled="repeated_order")),
-    ("the way out, once more", risk(intent=wish(purpose=Purpose.FLATTEN), traffic=Traffic(alike=9))),
+    ("the way out, once more", risk(intent=wish(purpose=Purpose.PROTECTIVE), traffic=Traffic(alike=9))),
     ("versions that agree", risk(versions=Versions(code="1", schema="2", deployed_code="1", deployed_schema="2"))),
     ("nobody said what is deployed", risk(versions=Versions(code="1", schema="2"))),
     ("exactly the daily loss", risk(marks=marked("account:replay", now="0.9"))),
@@ -289,9 +289,32 @@ def test_one_denial_outweighs_every_deferral() -> None:
 @pytest.mark.parametrize("state", list(TradingState))
 @pytest.mark.parametrize("purpose", list(Purpose))
 def test_the_kill_switch_is_the_table(state: TradingState, purpose: Purpose) -> None:
-    """Anything but a plain yes keeps the order back."""
-    checked = check_order(risk(state=state, intent=wish(purpose=purpose)))
-    assert (checked.verdict is ALLOWED) == (MAY_SEND[state][purpose] is Answer.YES)
+    """A sale of what is held is sent where the table says yes, or where it asks for an override that was granted."""
+    closing = {"state": state, "intent": sale(purpose=purpose), "held": Decimal(5)}
+    answer = MAY_SEND[state][purpose]
+    assert (check_order(risk(**closing)).verdict is ALLOWED) == (answer is Answer.YES)
+    granted = check_order(risk(**closing, granted_notional=Decimal(1_000))).verdict is ALLOWED
+    assert granted == (answer in (Answer.YES, Answer.OVERRIDE))
+    too_small = check_order(risk(**closing, granted_notional=Decimal("500.49"))).verdict is ALLOWED
+    assert too_small == (answer is Answer.YES)
+
+
+@pytest.mark.parametrize("state", [state for state in TradingState if state is not TradingState.RUNNING])
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_outside_of_running_nothing_raises_exposure(state: TradingState, purpose: Purpose) -> None:
+    """Neither a buy, nor a sale of more than is held and not offered already, override or not."""
+    offered = (other(side=Side.SELL, quantity=Decimal("0.001")),)
+    for changes in (
+        {"intent": wish(purpose=purpose)},
+        {"intent": sale(purpose=purpose), "held": Decimal("4.999")},
+        {"intent": sale(purpose=purpose, target_quantity=-1), "held": Decimal(5), "others": offered},
+    ):
+        assert "kill_switch" in check_order(risk(state=state, granted_notional=Decimal(1_000), **changes)).codes
+
+
+def test_closing_never_raises_exposure_even_while_running() -> None:
+    """An order that calls itself flatten and buys is held back."""
+    assert check_order(risk(intent=wish(purpose=Purpose.FLATTEN))).codes == ("kill_switch",)
 
 
 amounts = st.decimals(0, 20, places=3)

@@ -84,9 +84,10 @@ def test_a_larger_order_never_passes_where_a_smaller_one_does_not(
 
 @given(account=accounts(), share=st.decimals("0.01", 1, places=2))
 def test_a_reduction_passes_what_only_bounds_exposure(account: dict[str, Any], share: Decimal) -> None:
-    """A sale of no more than what is held, whatever is owed, lost or exposed."""
-    held = account["held"] + 1
-    snapshot = risk(**{**account, "held": held}, intent=sale(quantity=held * share))
+    """A sale of no more than what is held and not offered, whatever is owed, lost or exposed."""
+    offered = sum(-order.signed_remainder for order in account["others"] if order.intent.side is Side.SELL)
+    held = account["held"] + 1 + offered
+    snapshot = risk(**{**account, "held": held}, intent=sale(quantity=(held - offered) * share))
     assert not set(check_order(snapshot).codes) & PASSED_BY_REDUCTIONS
 
 

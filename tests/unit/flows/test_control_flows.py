@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.desk import Behind, Desk, DiedHere, constant
+from tests.desk import Behind, Desk, DiedHere, constant, plan, portfolio
 from tests.examples import ACCOUNT
-from trading.domain.kill_switch import ControlKind, LatchState
+from trading.domain.kill_switch import ControlKind, HaltLevel, LatchState
+from trading.domain.order import OrderState, Side
 from trading.domain.override import OverrideRefused
-from trading.errors import ExchangeUnavailable, OutcomeUnknown, TradingHalted
+from trading.domain.scope import Scope
+from trading.errors import ConfigurationError, ExchangeUnavailable, OutcomeUnknown, TradingHalted
 from trading.flows.lease import LEASE
 from trading.flows.report import Report
 
@@ -70,7 +72,7 @@ def test_a_token_works_once() -> None:
         desk.resume(newer, token_id="spent")
     assert refusals(desk) == ["the token was used", "the token was used"]
     assert all(token not in str(event) for event in history(desk))
-    assert all(event.detail["token_hash"] for event in history(desk) if event.kind is ControlKind.OVERRIDE_REFUSED)
+    assert all(event.detail["override_hash"] for event in history(desk) if event.kind is ControlKind.OVERRIDE_REFUSED)
     assert len(desk.halts()) == 1
 
 
@@ -80,8 +82,7 @@ def test_a_token_works_once() -> None:
         ({"key": OTHER_KEY}, "invalid token"),
         ({"key_id": "b"}, "unknown key id"),
         ({"environment": "live"}, "signed for environment"),
-        ({"action": "reduce_only"}, "expected action resume"),
-        ({"scope": "sma"}, "expected action resume"),
+        ({"scope": "strategy:sma"}, "signed for scope strategy:sma"),
         ({"halt_id": 99}, "is not open"),
     ],
 )
@@ -236,3 +237,41 @@ def test_a_failed_run_is_recorded_with_its_reason() -> None:
     record = desk.read(lambda books: books.runs.recent("reconcile", 1))[0]
     assert (record.outcome, record.ended_at) == ("failed", desk.clock.now())
     assert "never opened" in record.message
+
+
+@pytest.mark.parametrize("scope", ["strategy:sma", "instrument:BTC/USDT"])
+def test_a_halt_of_a_scope_stops_that_alone(scope: str) -> None:
+    """The other strategy, or the other instrument, is sent; what is halted waits with the halt's number."""
+    desk = Desk(portfolio_=portfolio(plan("sma"), plan("hold"))).open()
+    halt_id = desk.halt(scope=scope)
+    desk.evaluate()
+    assert desk.place().counts["halted"] == 2
+    halted = Scope.parse(scope)
+    for order in desk.orders():
+        of = {"account": ACCOUNT, "strategy": order.intent.strategy, "instrument": order.intent.instrument}
+        assert (order.state is OrderState.PLANNED) == halted.covers(**of)
+    waiting = next(order for order in desk.orders() if order.state is OrderState.PLANNED)
+    said = desk.read(lambda books: books.orders.checks(waiting.client_order_id))[-1]
+    assert f"halt {halt_id}" in said.figures["kill_switch.because"]
+
+
+def test_a_pause_of_entries_lets_exposure_fall_and_not_rise() -> None:
+    """What is held may be sold down to the new target; what is to be bought waits."""
+    desk = Desk().open()
+    desk.cycle()
+    desk.halt(level=HaltLevel.PAUSE_ENTRIES)
+    desk.next_minute()
+    desk.decide(sma=(0.2, 0.5))
+    desk.cycle()
+    newest = {order.intent.instrument: order for order in desk.orders()[2:]}
+    assert (newest["BTC/USDT"].intent.side, newest["BTC/USDT"].state) == (Side.SELL, OrderState.FILLED)
+    assert (newest["ETH/USDT"].intent.side, newest["ETH/USDT"].state) == (Side.BUY, OrderState.PLANNED)
+
+
+def test_a_halt_of_everything_is_every_accounts_and_one_of_an_unknown_account_is_refused() -> None:
+    desk = Desk().open()
+    desk.halt()
+    assert len(desk.read(lambda books: books.control.halts("another"))) == 1
+    with pytest.raises(ConfigurationError, match="was never opened"):
+        desk.halt(scope="account:typo")
+    assert len(desk.halts()) == 1

@@ -70,7 +70,7 @@ def test_a_halt_is_named(desk: Desk) -> None:
     assert "2 orders were ready and none was sent" in steps(explanation, "run")[0].text
     first, halt = steps(explanation, "gates")
     assert first.text.startswith("now halt")
-    assert halt.text.startswith(f"halt {halt_id} by ada since 2026-03-02")
+    assert halt.text.startswith(f"halt {halt_id} (halt, all) by ada since 2026-03-02")
     assert halt.text.endswith("the venue answers nonsense")
     for order in steps(explanation, "order"):
         assert order.facts["state"] == "planned"
@@ -167,7 +167,7 @@ def test_before_anything_was_placed() -> None:
     lines = explanation.lines()
     assert "nothing has been placed yet" in lines[0]
     assert any("ingest has never run: `trading ingest`" in line for line in lines)
-    assert any("halt 1 by" in line and "fresh installation" in line for line in lines)
+    assert any("halt 1 (halt, all) by" in line and "fresh installation" in line for line in lines)
 
 
 def test_an_unknown_run_is_answered_with_known_ones(desk: Desk) -> None:

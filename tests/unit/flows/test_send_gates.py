@@ -105,6 +105,21 @@ def test_an_armed_latch_is_enough_for_the_command_line() -> None:
     assert len(desk.posts()) == 2
 
 
+def test_a_latch_that_goes_away_between_two_posts_stops_the_second() -> None:
+    """An upgrade of Airflow drops it with its table: from then on a pause would halt nothing, and nobody is asked."""
+    desk, looks = ready(), []
+    armed = desk.memory_ledger._books.control
+
+    def latch() -> LatchState:
+        looks.append(1)
+        return LatchState.ARMED if len(looks) < 3 else LatchState.ABSENT  # before the first order, in it, in the second
+
+    desk.memory_ledger._books.control = Behind(armed, latch=latch)  # type: ignore[assignment]
+    with pytest.raises(TradingHalted, match="expected an armed latch, it is absent"):
+        desk.place(None)
+    assert len(desk.posts()) == 1
+
+
 def test_a_halt_between_planning_and_the_post_is_seen() -> None:
     """The last transaction before the POST reads the halts, not the one that planned."""
     desk = ready()

@@ -171,7 +171,7 @@ def test_a_denial_names_every_code_and_every_figure_in_one_line() -> None:
     outcome, why = send(desk, paused=True)
     assert outcome is Outcome.DENIED
     assert why == (
-        "kill_switch; max_order_quantity (kill_switch.answer=no, "
+        "kill_switch; max_order_quantity ("
         "kill_switch.because=Airflow says that the DAG kill_switch is paused, kill_switch.purpose=entry, "
         "kill_switch.state=halt, max_order_quantity.limit=1, max_order_quantity.of=account, "
         "max_order_quantity.quantity=250)"

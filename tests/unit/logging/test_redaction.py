@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from trading.logging.json_logger import CustomJsonFormatter
-from trading.logging.redaction import MASK, forget_secrets, redact, register_secret
+from trading.logging.redaction import MASK, forget_secrets, redact, register_address, register_secret
 
 SECRETS = ("kX9+/w3eR7tY==qP2mN5", 'pass "word" \\ with spaces & ümlaut', "ABCD", "correct horse battery staple")
 
@@ -86,3 +86,21 @@ def test_short_and_empty_values_mask_nothing() -> None:
 def test_without_a_registered_secret_the_line_is_not_touched() -> None:
     line = '{"a":1}'
     assert redact(line) is line
+
+
+@pytest.mark.parametrize(
+    ("address", "tokens"),
+    [
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", ["A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ"]),
+        ("tgram://123456789:abcdefghijklmnop_ABCDEFGHI/12315544", ["abcdefghijklmnop_ABCDEFGHI"]),
+        ("mailtos://anna:correct%20horse@smtp.example.com?to=x@example.com", ["correct%20horse", "correct horse"]),
+    ],
+)
+def test_every_part_of_a_channel_s_address_is_masked_but_its_host(address: str, tokens: list[str]) -> None:
+    """An error may say which server did not answer, in words that hold no token."""
+    register_address(address)
+    for token in tokens:
+        for shape in shapes(token).values():
+            assert MASK in logged(shape)
+    assert MASK in logged(address)
+    assert "smtp.example.com" in logged("smtp.example.com did not answer on 127.0.0.1:4567")

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DAG_IDS = {"ingest_candles", "evaluate_strategies", "place_orders", "reconcile_orders", "kill_switch"}
+DAG_IDS = {
+    "ingest_candles",
+    "evaluate_strategies",
+    "place_orders",
+    "reconcile_orders",
+    "kill_switch",
+    "halt_trading",
+    "resume_trading",
+}
 LIVE_RUN_TYPES = {"scheduled", "manual", "asset_triggered"}
 
 READ = """
@@ -56,8 +64,28 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
         assert all(dag["params"].values()), dag_id
         assert set(dag["run_types"]) == LIVE_RUN_TYPES, dag_id
         assert not dag["catchup"], dag_id
-        assert dag["max_active_runs"] == 1, dag_id
+        # a form that nobody answers, or a halt under way, must not keep the next one waiting
+        assert dag["max_active_runs"] == (4 if dag_id in ("halt_trading", "resume_trading") else 1), dag_id
     tasks = dags["place_orders"]["tasks"]
     assert tasks["place"] == {"retries": 0, "after": ["reconcile_before"], "teardown": False}
     assert tasks["reconcile_after"]["after"] == ["place"]
     assert tasks["reconcile_after"]["teardown"]
+    tasks = dags["halt_trading"]["tasks"]
+    assert tasks["sweep"]["after"] == ["cancel"]
+
+
+WATCHED = """
+import json
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+dag = DagBag(FOLDER).dags["halt_trading"]
+stored = DagSerialization.to_dict(dag)
+(watcher,) = dag.timetable.asset_condition.objects[0].watchers
+print(json.dumps({"trigger": watcher.trigger.serialize(), "stored": "halt_trigger.HaltTrigger" in json.dumps(stored)}))
+"""
+
+
+def test_halt_trading_is_woken_by_our_trigger(airflow: Callable[..., dict[str, Any]]) -> None:
+    """The scheduler's own form of the DAG names the trigger, whose settings come from the environment."""
+    answer = airflow(WATCHED.replace("FOLDER", repr(str(ROOT / "dags"))))
+    assert answer == {"trigger": ["halt_trigger.HaltTrigger", {}], "stored": True}

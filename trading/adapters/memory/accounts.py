@@ -7,7 +7,7 @@ from typing import Final
 from trading.adapters.memory.control import MemoryControl
 from trading.adapters.memory.journal import Journal
 from trading.domain.ids import Run
-from trading.domain.kill_switch import ControlEvent, ControlKind
+from trading.domain.kill_switch import FIRST_HALT, ControlEvent, ControlKind
 from trading.errors import ConfigurationError, InvariantViolation
 from trading.ports.control import EVERY_ACCOUNT
 from trading.ports.ledger import Account
@@ -36,7 +36,7 @@ class MemoryAccounts:
         halt = ControlEvent(
             kind=ControlKind.HALT_ENGAGED,
             author=run.actor,
-            reason="fresh installation: release it with a signed override",
+            reason=FIRST_HALT,
             at=at,
             run_id=run.run_id,
             dag_id=run.dag_id,

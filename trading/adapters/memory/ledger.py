@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from trading.adapters.memory.accounts import MemoryAccounts
+from trading.adapters.memory.alerts import MemoryAlerts
+from trading.adapters.memory.audit import MemoryAudit
 from trading.adapters.memory.candles import MemoryCandles
 from trading.adapters.memory.conformances import MemoryConformances
 from trading.adapters.memory.control import MemoryControl
@@ -34,15 +36,21 @@ class MemoryBooks:
         self.control = MemoryControl(journal)
         self.accounts = MemoryAccounts(journal, self.control)
         self.orders = MemoryOrders(journal, self.accounts)
+        self.audit = MemoryAudit(journal, self.orders, self.control)
         self.entries = MemoryEntries(journal, self.accounts)
         self.fills = MemoryFills(journal, self.orders, self.entries, self.instruments)
         self.reconciliations = MemoryReconciliations(journal, self.accounts)
         self.risk = MemoryRisk(journal, self.orders, self.control)
         self.conformances = MemoryConformances(journal)
         self.runs = MemoryRuns(journal)
+        self.alerts = MemoryAlerts(journal)
 
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Nothing is far away here."""
+
+    def schema_versions(self) -> tuple[str, str]:
+        """There is no schema that could differ."""
+        return "", ""
 
     def now(self) -> datetime:
         """The database's clock: the one that the ledger was handed."""

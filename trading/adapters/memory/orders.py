@@ -125,6 +125,12 @@ class MemoryOrders:
         """Its events in order."""
         return list(self._events.get(client_order_id, ()))
 
+    def alarms_since(self, account: str, since: datetime) -> list[OrderEvent]:
+        """Denials and unknown outcomes at or after `since`, oldest first."""
+        loud = (OrderState.DENIED, OrderState.OUTCOME_UNKNOWN)
+        events = (event for name in self._by_account.get(account, ()) for event in self._events[name])
+        return sorted((e for e in events if e.state in loud and e.at >= since), key=lambda event: event.at)
+
     def submitted_since(self, account: str, since: datetime) -> list[Order]:
         """Orders signed at or after `since`, oldest first."""
         signed = self._signed.get(account, [])
@@ -171,6 +177,10 @@ class MemoryOrders:
     def chain(self, account: str) -> list[ChainLink]:
         """The account's audit chain, oldest first."""
         return list(self._chains.get(account, ()))
+
+    def chained_accounts(self) -> list[str]:
+        """Every account that has order events."""
+        return list(self._chains)
 
     def add_filled(self, client_order_id: str, quantity: Decimal) -> None:
         """Count a fill of `quantity` in the order: what the fold of its fills says."""

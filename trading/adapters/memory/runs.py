@@ -37,7 +37,15 @@ class MemoryRuns:
         self._journal.put(self._attempts, key, self._attempts.get(key, 0) + 1)
 
     def finish(
-        self, run: Run, flow: str, at: datetime, *, outcome: str, message: str, counts: Mapping[str, int]
+        self,
+        run: Run,
+        flow: str,
+        at: datetime,
+        *,
+        outcome: str,
+        message: str,
+        counts: Mapping[str, int],
+        trouble: str = "",
     ) -> None:
         """Note the end."""
         key = (run.dag_id, run.run_id, flow)
@@ -46,7 +54,7 @@ class MemoryRuns:
             raise InvariantViolation(f"run {run.run_id}, flow {flow}: expected it to have started")
         if outcome not in OUTCOMES:
             raise InvariantViolation(f"run {run.run_id}, flow {flow}: expected one of {OUTCOMES}, got {outcome!r}")
-        ended = replace(known, ended_at=at, outcome=outcome, message=message, counts=dict(counts))
+        ended = replace(known, ended_at=at, outcome=outcome, message=message, counts=dict(counts), trouble=trouble)
         self._journal.put(self._records, key, ended)
 
     def recent(self, flow: str | None, limit: int) -> list[RunRecord]:

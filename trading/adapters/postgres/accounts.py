@@ -4,6 +4,7 @@ from datetime import datetime
 
 from trading.adapters.postgres.connection import Row, Session
 from trading.domain.ids import Run
+from trading.domain.kill_switch import FIRST_HALT
 from trading.errors import ConfigurationError, InvariantViolation
 from trading.ports.ledger import Account
 
@@ -26,7 +27,7 @@ class PostgresAccounts:
                 "run_id": run.run_id,
                 "dag_id": run.dag_id,
                 "actor": run.actor,
-                "reason": "fresh installation: release it with a signed override",
+                "reason": FIRST_HALT,
             },
         )
         return halted == 1

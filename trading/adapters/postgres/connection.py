@@ -81,8 +81,8 @@ _MEANINGS: Final[tuple[tuple[tuple[type[psycopg.Error], ...], type[TradingError]
 )
 
 
-def connect(url: str, *, known: bool = False) -> Connection:
-    """An autocommitting connection in UTC.
+def connect(url: str, *, known: bool = False, role: str = "") -> Connection:
+    """An autocommitting connection in UTC, which acts as `role` where this database knows it and its user may.
 
     A server that is `known` to be there, or that says so itself, is waited for during PATIENCE_S, and then
     DatabaseUnavailable is raised; otherwise ConfigurationError at once. Both name the address, never the password.
@@ -93,6 +93,11 @@ def connect(url: str, *, known: bool = False) -> Connection:
         connection = _awaited(url)
     connection.autocommit = True
     connection.row_factory = dict_row
+    if role:
+        try:
+            connection.execute(QUERIES["assume_role"], {"role": role})
+        except psycopg.Error as error:
+            raise translated(error, address(url)) from error
     return connection
 
 

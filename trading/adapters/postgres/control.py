@@ -1,59 +1,70 @@
 """The kill switch's memory."""
 
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from psycopg.types.json import Jsonb
 
-from trading.adapters.postgres.connection import Row, Session
-from trading.domain.ids import Run, chain_hash
-from trading.domain.kill_switch import ControlEvent, ControlKind, Halt, LatchState
-from trading.domain.override import Override, OverrideRefused
+from trading.adapters.postgres.connection import Session
+from trading.domain.dual_control import Grant, Signature, accepted, half
+from trading.domain.ids import Run
+from trading.domain.kill_switch import EFFECTS, ControlEvent, ControlKind, Halt, HaltLevel, LatchState
+from trading.domain.override import Action, Override, OverrideRefused
 from trading.errors import InvariantViolation
+
+#: The triggers on Airflow's table: a pause, a row that comes back paused, and its deletion.
+_TRIGGERS: Final = 3
 
 
 class PostgresControl:
-    """ControlStore over the tables control_event, control_chain and lease, and triggers on Airflow's table dag."""
+    """ControlStore over the tables control_event and lease, and triggers on Airflow's table dag."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def halts(self, account: str) -> tuple[Halt, ...]:
         """Halts that nobody released, oldest first."""
-        return tuple(Halt(**row) for row in self._session.all("open_halts", {"account": account}))
+        rows = self._session.all("open_halts", {"account": account})
+        return tuple(Halt(level=HaltLevel(row.pop("level")), **row) for row in rows)
 
     def engage(self, account: str, event: ControlEvent) -> int:
         """Append a halt; its id."""
         return self._add(account, event, ControlKind.HALT_ENGAGED)
 
-    def release(self, account: str, override: Override, *, at: datetime, run: Run) -> None:
-        """Append the release of exactly this halt, once a token, once a person, once a key."""
-        released = self._session.run(
-            "release_halt",
-            {
-                "account": account,
-                "halt_id": override.halt_id,
-                "scope": override.scope,
-                "author": override.subject,
-                "reason": override.reason,
-                "at": at,
-                "run_id": run.run_id,
-                "dag_id": run.dag_id,
-                "detail": Jsonb({"jti": override.token_id, "kid": override.key_id}),
-                "token_id": override.token_id,
-                "key_id": override.key_id,
-            },
-        )
-        if released:
-            self._extend_chains()
-        elif self._session.one("used_token", {"token_id": override.token_id}):
-            raise OverrideRefused("the token was used")
-        else:
-            raise OverrideRefused(f"halt {override.halt_id} is not open")
+    def release(
+        self, account: str, override: Override, *, at: datetime, run: Run, first: Signature | None = None
+    ) -> None:
+        """Append the release of exactly this halt, once a token; with `first` completed by it, where two must sign."""
+        self._use(account, accepted(ControlKind.HALT_RELEASED, override, first, at=at, run=run), first)
+
+    def grant(
+        self, account: str, override: Override, *, at: datetime, run: Run, first: Signature | None = None
+    ) -> None:
+        """Append leave to reduce while exactly this halt stands."""
+        self._use(account, accepted(ControlKind.REDUCE_ONLY_GRANTED, override, first, at=at, run=run), first)
+
+    def sign_first(self, account: str, signature: Signature, *, reason: str, at: datetime, run: Run) -> None:
+        """Append the first of two signatures about exactly this halt."""
+        self._use(account, half(signature, reason, at=at, run=run), None)
+
+    def waiting(self, account: str, halt_id: int) -> tuple[Signature, ...]:
+        """First signatures about this halt that no second one completed, oldest first."""
+        self._session.run("lock_halt", {"halt_id": halt_id})
+        rows = self._session.all("waiting_signatures", {"account": account, "halt_id": halt_id})
+        return tuple(Signature(**row | {"action": Action(row["action"])}) for row in rows)
+
+    def grants(self, account: str, at: datetime) -> tuple[Grant, ...]:
+        """Leave to reduce that is alive at this instant, under halts that stand, oldest first."""
+        return tuple(Grant(**row) for row in self._session.all("live_grants", {"account": account, "at": at}))
 
     def refuse(self, account: str, event: ControlEvent) -> None:
         """Append the refusal of an override."""
         self._add(account, event, ControlKind.OVERRIDE_REFUSED)
+
+    def refusals_since(self, account: str, at: datetime) -> int:
+        """How many overrides were refused after this instant."""
+        row = self._session.one("count_refusals", {"account": account, "at": at})
+        return int(row["refusals"]) if row else 0
 
     def adopt(self, account: str, event: ControlEvent) -> None:
         """Append that somebody took what happened outside into the ledger."""
@@ -69,6 +80,10 @@ class PostgresControl:
             raise InvariantViolation(f"expected an event that neither halts nor releases, got {event.kind}")
         self._add(account, event, event.kind)
 
+    def take_effect(self, account: str, event: ControlEvent) -> None:
+        """Append that a halt is effective, or verified, on this account; only the first of each counts."""
+        self._add(account, event, *EFFECTS)
+
     def history(self, account: str, limit: int) -> list[ControlEvent]:
         """The newest control events, newest first."""
         rows = self._session.all("control_history", {"account": account, "limit": max(0, limit)})
@@ -80,18 +95,16 @@ class PostgresControl:
         return None if row is None else row["expires_at"]
 
     def renew_lease(self, account: str, until: datetime, run: Run) -> None:
-        """Move the lease's end to `until`. Chains what was recorded since the last time, too: this runs each minute."""
+        """Move the lease's end to `until`."""
         self._session.run(
             "renew_lease", {"account": account, "until": until, "run_id": run.run_id, "dag_id": run.dag_id}
         )
-        self._extend_chains()
 
     def arm_latch(self) -> LatchState:
         """Install the triggers on Airflow's table where that is in this database; the state after it."""
         state = self.latch()
         if state in (LatchState.ABSENT, LatchState.DISABLED):
-            for statement in ("arm_pause", "arm_deletion", "enable_pause", "enable_deletion"):
-                self._session.run(statement)
+            self._session.run("arm_latch")
         return self.latch()
 
     def latch(self) -> LatchState:
@@ -100,20 +113,49 @@ class PostgresControl:
         if row is None or not row["has_airflow"]:
             return LatchState.NO_AIRFLOW_TABLES
         enabled = row["enabled"] or []
-        if len(enabled) != len(("pause", "deletion")):
+        if len(enabled) != _TRIGGERS:
             return LatchState.ABSENT
         return LatchState.ARMED if all(how in ("O", "A") for how in enabled) else LatchState.DISABLED
 
-    def _add(self, account: str, event: ControlEvent, kind: ControlKind) -> int:
-        if event.kind is not kind:
-            raise InvariantViolation(f"expected a {kind} event, got {event.kind}")
+    def _use(self, account: str, event: ControlEvent, first: Signature | None) -> None:
+        """Spend the token on its halt, in one statement with whatever must be true for that."""
+        token_id = event.detail["jti"]
+        used = self._session.run(
+            "use_override",
+            {
+                "account": account,
+                "kind": event.kind,
+                "halt_id": event.halt_id,
+                "scope": event.scope,
+                "author": event.author,
+                "reason": event.reason,
+                "at": event.at,
+                "run_id": event.run_id,
+                "dag_id": event.dag_id,
+                "detail": Jsonb(dict(event.detail)),
+                "token_id": token_id,
+                "key_id": event.detail["kid"],
+                "first_token_id": first.token_id if first else None,
+            },
+        )
+        if used:
+            return
+        if self._session.one("used_token", {"token_id": token_id}):
+            raise OverrideRefused("the token was used")
+        if all(halt.halt_id != event.halt_id for halt in self.halts(account)):
+            raise OverrideRefused(f"halt {event.halt_id} is not open")
+        raise OverrideRefused("the first signature waits no more")
+
+    def _add(self, account: str, event: ControlEvent, *kinds: ControlKind) -> int:
+        if event.kind not in kinds:
+            raise InvariantViolation(f"expected a {' or '.join(kinds)} event, got {event.kind}")
         row = self._session.one(
             "add_control_event",
             {
                 "account": account,
                 "kind": event.kind,
                 "scope": event.scope,
-                "halt_id": None if kind is ControlKind.HALT_ENGAGED else event.halt_id,
+                "halt_id": None if event.kind is ControlKind.HALT_ENGAGED else event.halt_id,
                 "author": event.author,
                 "reason": event.reason,
                 "at": event.at,
@@ -123,31 +165,3 @@ class PostgresControl:
             },
         )
         return int(row["event_id"]) if row else 0
-
-    def _extend_chains(self) -> None:
-        """Link the events that no chain covers yet; whoever else does it at this moment does it for us."""
-        held = self._session.one("try_chain_lock")
-        if held is None or not held["held"]:
-            return
-        heads: dict[str, tuple[int, str]] = {}
-        for event in self._session.all("unchained_events"):
-            account = event["account"]
-            length, previous = heads.get(account) or self._head(account)
-            link: dict[str, Any] = {
-                "account": account,
-                "chain_sequence": length + 1,
-                "event_id": event["event_id"],
-                "previous_hash": previous,
-                "hash": chain_hash(previous, control_facts(event)),
-            }
-            self._session.run("add_control_link", link)
-            heads[account] = (length + 1, link["hash"])
-
-    def _head(self, account: str) -> tuple[int, str]:
-        row = self._session.one("control_chain_head", {"account": account})
-        return (0, "") if row is None else (row["chain_sequence"], row["hash"])
-
-
-def control_facts(row: Row) -> dict[str, object]:
-    """What the audit chain's hash covers of a row of control_event: everything, times in UTC."""
-    return {name: row[name] for name in sorted(row)}

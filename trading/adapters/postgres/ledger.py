@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Final, cast
@@ -11,6 +11,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from trading.adapters.postgres.accounts import PostgresAccounts
+from trading.adapters.postgres.alerts import PostgresAlerts
+from trading.adapters.postgres.audit import PostgresAudit
 from trading.adapters.postgres.candles import PostgresCandles
 from trading.adapters.postgres.conformances import PostgresConformances
 from trading.adapters.postgres.connection import Connection, Session, address, commit_unknown, connect, translated
@@ -18,15 +20,19 @@ from trading.adapters.postgres.control import PostgresControl
 from trading.adapters.postgres.decisions import PostgresDecisions
 from trading.adapters.postgres.entries import PostgresEntries
 from trading.adapters.postgres.fills import PostgresFills
+from trading.adapters.postgres.halt_signals import unverified_halts
 from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.password import working_url
+from trading.adapters.postgres.queries import FOLDER
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
 from trading.adapters.postgres.risk import PostgresRisk, traffic_facts
 from trading.adapters.postgres.runs import PostgresRuns
 from trading.domain.traffic import TrafficQuestion
 from trading.errors import DatabaseUnavailable, InvariantViolation
 
+#: What the flows act as, where migrations could create it: it cannot rewrite what is append-only (sql/roles.sql).
+FLOWS_ROLE: Final = "trading_app"
 #: Longer than a sender may need for its POST, so that whoever waits for longer knows that something is wrong.
 FENCE_WAIT_S: Final = 30.0
 
@@ -44,10 +50,12 @@ class PostgresBooks:
         self.entries = PostgresEntries(session)
         self.fills = PostgresFills(session, self.entries, self.instruments)
         self.control = PostgresControl(session)
+        self.audit = PostgresAudit(session)
         self.reconciliations = PostgresReconciliations(session)
         self.risk = PostgresRisk(session)
         self.conformances = PostgresConformances(session)
         self.runs = PostgresRuns(session)
+        self.alerts = PostgresAlerts(session)
 
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Lock the account and ask for all that its sender reads, in one round trip; each reads behind the lock."""
@@ -62,12 +70,19 @@ class PostgresBooks:
                 ("open_halts", of_account),
                 ("get_lease", of_account),
                 ("database_time", None),
+                ("latch_triggers", None),
                 ("traffic", traffic_facts(question)),
                 ("risk_standing", of_account),
                 ("newest_clean", {**of_account, "full_history": False}),
                 ("open_discrepancies", of_account),
             ]
         )
+
+    def schema_versions(self) -> tuple[str, str]:
+        """The version that the database's schema is at, and the newest one that this code knows."""
+        row = self._session.one("schema_version")
+        known = max(path.name for path in FOLDER.with_name("migrations").glob("*.sql")).partition("_")[0]
+        return str(row["version"]) if row else "", known
 
     def now(self) -> datetime:
         """The database's clock, which leases and overrides are judged by."""
@@ -78,7 +93,7 @@ class PostgresBooks:
 
 
 class PostgresLedger:
-    """Ledger. `code_version` is kept with each order event.
+    """Ledger. `code_version` is kept with each order event; `role` is what it acts as in the database.
 
     `url` may be a callable, asked at each connection: for the URL, or for two of them while its password is changed.
     """
@@ -89,11 +104,13 @@ class PostgresLedger:
         *,
         code_version: str = "",
         fence_wait_s: float = FENCE_WAIT_S,
+        role: str = FLOWS_ROLE,
     ) -> None:
         self._urls = (lambda: (url,)) if isinstance(url, str) else url
         self._address = address(self._urls()[0])
         self._code_version = code_version
         self._fence_wait_s = fence_wait_s
+        self._role = role
         self._connection: Connection | None = None
         self._senders: Counter[str] = Counter()
         self._drainers: Counter[str] = Counter()
@@ -132,6 +149,10 @@ class PostgresLedger:
             )
         with self._fenced(account, self._drainers, "fence_exclusive"):
             yield
+
+    def unverified_halts(self, account: str) -> AsyncIterator[tuple[int, ...]]:
+        """Halts whose effect nobody has seen yet, as soon as there are some, for ever; over a connection of its own."""
+        return unverified_halts(self._url, account)
 
     def close(self) -> None:
         """Give up the connection."""
@@ -203,13 +224,13 @@ class PostgresLedger:
     def _open(self) -> Connection:
         """The connection; a new one where the old was lost, unless that one held a fence."""
         if self._connection is None:
-            self._connection = connect(self._url)
+            self._connection = connect(self._url, role=self._role)
         elif self._connection.closed:
             if self._senders.total() or self._drainers.total():
                 raise DatabaseUnavailable(
                     f"the connection to {self._address} was lost, and with it the sending fence: nothing may be sent"
                 )
-            self._connection = connect(self._url, known=True)
+            self._connection = connect(self._url, known=True, role=self._role)
         return self._connection
 
 

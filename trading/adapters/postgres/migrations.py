@@ -6,6 +6,7 @@ Our tables and Alembic's own version table live in the schema `trading`; Airflow
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -14,6 +15,7 @@ import psycopg
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
+from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -22,6 +24,8 @@ from trading.adapters.postgres.connection import address, connect_plain, transla
 from trading.errors import ConfigurationError
 
 FOLDER: Final = Path(__file__).parent / "sql" / "migrations"
+#: Who may do what, once the schema is the newest.
+_ROLES: Final = Path(__file__).parent / "sql" / "roles.sql"
 _FILE_NAME: Final = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 #: Whoever migrates holds this, so that two starts at once do it one after the other.
 _LOCK: Final = 7_236_871
@@ -52,18 +56,32 @@ def _runner(path: Path) -> Callable[..., None]:
     return upgrade
 
 
-def migrate(url: str, folder: Path = FOLDER) -> str:
+def _unheard(_sentence: str) -> None:
+    """Nobody reads what the database warns of."""
+
+
+def migrate(url: str, folder: Path = FOLDER, tell: Callable[[str], object] = _unheard) -> str:
     """Bring the schema up to date, all or nothing; the version after it. Safe to repeat, and to run twice at once.
 
+    `tell` hears what could not be done and holds nothing up: roles that this user may not create.
     Raises ConfigurationError where the database cannot be reached, or knows versions that this code does not.
     """
     files = _SqlFiles(str(folder))
     with _connected(url) as (connection, driver):
+        driver.add_notice_handler(partial(_hand_on, tell))
         driver.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         driver.execute("CREATE SCHEMA IF NOT EXISTS trading")
         _context(connection, files).run_migrations(driver=driver)
+        if folder == FOLDER:
+            driver.execute(_ROLES.read_bytes())
         connection.commit()
     return head(folder)
+
+
+def _hand_on(tell: Callable[[str], object], said: Diagnostic) -> None:
+    """Warnings alone: a notice says that something is as it should be already."""
+    if said.severity_nonlocalized == "WARNING":
+        tell(said.message_primary or "")
 
 
 def current(url: str) -> str:

@@ -89,6 +89,11 @@ class PostgresOrders:
         rows = self._session.all("order_events", {"client_order_id": client_order_id})
         return [OrderEvent(state=OrderState(row.pop("state")), **row) for row in rows]
 
+    def alarms_since(self, account: str, since: datetime) -> list[OrderEvent]:
+        """Denials and unknown outcomes at or after `since`, oldest first."""
+        rows = self._session.all("order_alarms", {"account": account, "since": since})
+        return [OrderEvent(state=OrderState(row.pop("state")), **row) for row in rows]
+
     def submitted_since(self, account: str, since: datetime) -> list[Order]:
         """Orders signed at or after `since`, oldest first."""
         return self._orders("orders_signed_since", account=account, since=since)

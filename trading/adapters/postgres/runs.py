@@ -23,10 +23,18 @@ class PostgresRuns:
         self._session.run("start_run", {**_key(run, flow), **facts})
 
     def finish(
-        self, run: Run, flow: str, at: datetime, *, outcome: str, message: str, counts: Mapping[str, int]
+        self,
+        run: Run,
+        flow: str,
+        at: datetime,
+        *,
+        outcome: str,
+        message: str,
+        counts: Mapping[str, int],
+        trouble: str = "",
     ) -> None:
         """Note the end. Raises InvariantViolation where it never started."""
-        facts = {"at": at, "outcome": outcome, "message": message, "counts": Jsonb(dict(counts))}
+        facts = {"at": at, "outcome": outcome, "message": message, "trouble": trouble, "counts": Jsonb(dict(counts))}
         if not self._session.run("finish_run", {**_key(run, flow), **facts}):
             raise InvariantViolation(f"run {run.run_id}, flow {flow}: expected it to have started")
 

@@ -4,8 +4,8 @@ ALTER TABLE trading.control_event
   DROP CONSTRAINT control_event_kind,
   ADD CONSTRAINT control_event_kind
     CHECK (kind IN (
-      'halt_engaged', 'halt_released', 'override_refused', 'adopted', 'restored',
-      'limits_applied', 'strategy_disabled', 'strategy_enabled', 'deployed'
+      'halt_engaged', 'halt_released', 'override_refused', 'adopted', 'restored', 'halt_effective', 'halt_verified',
+      'reduce_only_granted', 'override_signed', 'limits_applied', 'strategy_disabled', 'strategy_enabled', 'deployed'
     )),
   -- prevents limits that nobody can read again
   ADD CONSTRAINT control_event_limits CHECK (kind <> 'limits_applied' OR detail ? 'document');

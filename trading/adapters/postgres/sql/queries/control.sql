@@ -1,36 +1,111 @@
 -- open_halts --
--- Halts that nobody released: the account's own, and those of all accounts.
-SELECT halt_id, scope, author, reason, engaged_at
+-- Halts that nobody released: the account's own, and those of all accounts; and since when they are effective there.
+SELECT halt_id, scope, level, author, reason, engaged_at,
+       (
+         SELECT at
+           FROM trading.control_event AS effect
+          WHERE effect.halt_id = halt_open.halt_id
+            AND effect.account = %(account)s
+            AND effect.kind = 'halt_effective'
+       ) AS effective_at,
+       (
+         SELECT at
+           FROM trading.control_event AS effect
+          WHERE effect.halt_id = halt_open.halt_id
+            AND effect.account = %(account)s
+            AND effect.kind = 'halt_verified'
+       ) AS verified_at
   FROM trading.halt_open
  WHERE account IN (%(account)s, '*')
  ORDER BY halt_id;
 
 -- add_control_event --
--- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop.
+-- A halt or a refusal, and word of it to whoever listens. No lock: anybody may stop. Only the first effect counts.
 WITH added AS (
   INSERT INTO trading.control_event (account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail)
   VALUES (
     %(account)s, %(kind)s, %(scope)s, %(halt_id)s, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s
   )
+  ON CONFLICT DO NOTHING
   RETURNING event_id, kind
 )
 SELECT event_id, pg_notify('trading_control', kind)
   FROM added;
 
--- release_halt --
--- The release of exactly this halt, where it is open and concerns the account; unique keys stop a second use.
+-- unverified_halts --
+-- Halts of which nobody has seen the effect at the venue yet: asked outside of the books, by whoever wakes halt_trading.
+SELECT halt_id
+  FROM trading.halt_open
+ WHERE account IN (%(account)s, '*')
+   AND NOT EXISTS (
+     SELECT
+       FROM trading.control_event AS effect
+      WHERE effect.halt_id = halt_open.halt_id
+        AND effect.account = %(account)s
+        AND effect.kind = 'halt_verified'
+   )
+ ORDER BY halt_id;
+
+-- use_override --
+-- A release, a grant or a first signature about exactly this halt, where it is open and concerns the account.
+-- Unique keys stop a second use; a first signature must wait still, and be another person's with another key.
+-- A grant is the account's own, whoever's halt it is under.
 INSERT INTO trading.control_event (
   account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
 )
-SELECT account, 'halt_released', %(scope)s, halt_id, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s,
+SELECT CASE %(kind)s WHEN 'reduce_only_granted' THEN %(account)s ELSE account END,
+       %(kind)s, %(scope)s, halt_id, %(author)s, %(reason)s, %(at)s, %(run_id)s, %(dag_id)s, %(detail)s,
        %(token_id)s, %(key_id)s
   FROM trading.halt_open
  WHERE halt_id = %(halt_id)s
    AND account IN (%(account)s, '*')
+   AND (
+     %(first_token_id)s::text IS NULL
+     OR EXISTS (
+       SELECT
+         FROM trading.signature_waiting AS first
+        WHERE first.halt_id = halt_open.halt_id
+          AND first.token_id = %(first_token_id)s
+          AND lower(first.person) <> lower(%(author)s)
+          AND first.key_id <> %(key_id)s
+          AND first.expires_at > %(at)s
+     )
+   )
 ON CONFLICT DO NOTHING;
 
+-- lock_halt --
+-- Whoever signs about one halt does it one after the other, from whichever account.
+SELECT pg_advisory_xact_lock(hashtext('trading.halt'), hashtext(%(halt_id)s::text));
+
+-- waiting_signatures --
+-- First signatures that no second one completed, lapsed ones too.
+SELECT token_id, halt_id, action, scope, largest_notional, person, key_id, key_print, expires_at
+  FROM trading.signature_waiting
+ WHERE halt_id = %(halt_id)s
+   AND account IN (%(account)s, '*')
+ ORDER BY event_id;
+
+-- live_grants --
+-- Leave to reduce, while its halt stands and it lives.
+SELECT granted.halt_id, granted.scope, (granted.detail ->> 'largest_notional')::numeric AS largest_notional,
+       granted.author AS person, (granted.detail ->> 'expires_at')::timestamptz AS expires_at
+  FROM trading.control_event AS granted
+  JOIN trading.halt_open USING (halt_id)
+ WHERE granted.account = %(account)s
+   AND granted.kind = 'reduce_only_granted'
+   AND (granted.detail ->> 'expires_at')::timestamptz > %(at)s
+ ORDER BY granted.event_id;
+
+-- count_refusals --
+-- Overrides that were looked at and refused lately.
+SELECT count(*) AS refusals
+  FROM trading.control_event
+ WHERE account = %(account)s
+   AND kind = 'override_refused'
+   AND at > %(at)s;
+
 -- used_token --
--- Whether a token has released something.
+-- Whether a token was used.
 SELECT event_id
   FROM trading.control_event
  WHERE token_id = %(token_id)s;
@@ -60,35 +135,6 @@ ON CONFLICT (account) DO UPDATE
        run_id = excluded.run_id,
        dag_id = excluded.dag_id;
 
--- try_chain_lock --
--- One writer of the control chains at a time; whoever comes second leaves it to the first.
-SELECT pg_try_advisory_xact_lock(hashtext('trading.control_chain')) AS held;
-
--- unchained_events --
--- Control events that no chain covers yet, oldest first.
-SELECT event_id, account, kind, scope, halt_id, author, reason, at, run_id, dag_id, detail, token_id, key_id
-  FROM trading.control_event
- WHERE NOT EXISTS (
-   SELECT
-     FROM trading.control_chain
-    WHERE control_chain.event_id = control_event.event_id
- )
- ORDER BY event_id
- LIMIT 1000;
-
--- control_chain_head --
--- The newest link of an account's chain.
-SELECT chain_sequence, hash
-  FROM trading.control_chain
- WHERE account = %(account)s
- ORDER BY chain_sequence DESC
- LIMIT 1;
-
--- add_control_link --
--- The next link.
-INSERT INTO trading.control_chain (account, chain_sequence, event_id, previous_hash, hash)
-VALUES (%(account)s, %(chain_sequence)s, %(event_id)s, %(previous_hash)s, %(hash)s);
-
 -- latch_triggers --
 -- Airflow's table, where this database has it, and how our triggers on it are enabled.
 SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
@@ -96,33 +142,15 @@ SELECT to_regclass('public.dag') IS NOT NULL AS has_airflow,
          SELECT array_agg(tgenabled::text)
            FROM pg_trigger
           WHERE tgrelid = to_regclass('public.dag')
-            AND tgname IN ('trading_kill_switch_paused', 'trading_kill_switch_deleted')
+            AND tgname IN (
+              'trading_kill_switch_paused', 'trading_kill_switch_created', 'trading_kill_switch_deleted'
+            )
             AND tgfoid = 'trading.latch_kill_switch'::regproc
        ) AS enabled;
 
--- arm_pause --
--- A pause of kill_switch, whoever makes it, halts in its own transaction.
-CREATE OR REPLACE TRIGGER trading_kill_switch_paused
-  AFTER UPDATE OF is_paused ON public.dag
-  FOR EACH ROW
-  WHEN (NEW.is_paused AND NOT OLD.is_paused AND NEW.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- arm_deletion --
--- So does the deletion of its row.
-CREATE OR REPLACE TRIGGER trading_kill_switch_deleted
-  AFTER DELETE ON public.dag
-  FOR EACH ROW
-  WHEN (OLD.dag_id = 'kill_switch')
-  EXECUTE FUNCTION trading.latch_kill_switch();
-
--- enable_pause --
--- Enabled even where a session replays another server's changes.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_paused;
-
--- enable_deletion --
--- Likewise.
-ALTER TABLE public.dag ENABLE ALWAYS TRIGGER trading_kill_switch_deleted;
+-- arm_latch --
+-- Install and enable the triggers on Airflow's table.
+SELECT trading.arm_kill_switch();
 
 -- fence_shared --
 -- A sender enters: shared, held by the session until it is given back; the wait is bounded before it begins.

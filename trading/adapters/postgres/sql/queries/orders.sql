@@ -93,6 +93,16 @@ SELECT client_order_id, sequence, state, at, run_id, dag_id, reason, venue_order
  WHERE client_order_id = %(client_order_id)s
  ORDER BY sequence;
 
+-- order_alarms --
+-- Denials and unknown outcomes since an instant, oldest first.
+SELECT client_order_id, sequence, state, at, run_id, dag_id, reason, venue_order_id, signed_at, recv_window_ms,
+       request_hash, epoch, detail
+  FROM trading.order_event
+ WHERE account = %(account)s
+   AND state IN ('outcome_unknown', 'denied')
+   AND at >= %(since)s
+ ORDER BY at, chain_sequence;
+
 -- orders_signed_since --
 -- Orders that were signed at or after an instant, oldest signature first.
 SELECT order_current.*

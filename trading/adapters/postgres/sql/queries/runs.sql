@@ -29,6 +29,7 @@ UPDATE trading.run
    SET ended_at = %(at)s,
        outcome = %(outcome)s,
        message = %(message)s,
+       trouble = %(trouble)s,
        counts = %(counts)s
  WHERE dag_id = %(dag_id)s
    AND run_id = %(run_id)s
@@ -36,7 +37,8 @@ UPDATE trading.run
 
 -- recent_runs --
 -- The newest runs of a flow, or of all flows.
-SELECT dag_id, run_id, flow, run_type, actor, causes, started_at, ended_at, outcome, message, counts
+SELECT dag_id, run_id, flow, run_type, actor, causes, started_at, ended_at, outcome, message, counts,
+       trouble
   FROM trading.run
  WHERE flow = %(flow)s::text OR %(flow)s::text IS NULL
  ORDER BY started_at DESC, number DESC
@@ -44,7 +46,8 @@ SELECT dag_id, run_id, flow, run_type, actor, causes, started_at, ended_at, outc
 
 -- runs_by_id --
 -- Every flow that a run id ran, oldest first.
-SELECT dag_id, run_id, flow, run_type, actor, causes, started_at, ended_at, outcome, message, counts
+SELECT dag_id, run_id, flow, run_type, actor, causes, started_at, ended_at, outcome, message, counts,
+       trouble
   FROM trading.run
  WHERE run_id = %(run_id)s
  ORDER BY started_at, number;

@@ -1,0 +1,36 @@
+"""Halt trading: woken by each halt, whoever engaged it, this makes it effective and sees it so.
+
+It cancels what the halt forbids, waits until no order that was being sent can be accepted any more, looks at the venue
+until it shows none, and looks once more past the venue's horizon. Protective orders stay or go as portfolio.toml says.
+Pausing this DAG stops no halt: senders obey the halt itself, and reconcile_orders cancels each minute too.
+"""
+
+from airflow.sdk import DAG, Asset, AssetWatcher, Param, task
+
+from halt_trigger import HaltTrigger
+from trading_bridge import DEFAULTS, LIVE, run_flow
+
+HALTS = Asset("trading://halts", watchers=[AssetWatcher(name="trading_control", trigger=HaltTrigger())])
+
+with DAG(
+    "halt_trading",
+    schedule=[HALTS],
+    doc_md=__doc__,
+    tags=["trading", "control"],
+    default_args=DEFAULTS | {"priority_weight": 100, "retries": 10},
+    params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
+    # A second halt must not wait for the first one's last look.
+    **LIVE | {"max_active_runs": 4},
+):
+
+    @task
+    def cancel() -> dict[str, int]:
+        """Cancel, make effective, verify."""
+        return run_flow(lambda manager, run: manager.enforce_halt.run(run))
+
+    @task
+    def sweep() -> dict[str, int]:
+        """Once more, past the horizon."""
+        return run_flow(lambda manager, run: manager.enforce_halt.sweep(run))
+
+    cancel() >> sweep()
