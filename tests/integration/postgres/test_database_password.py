@@ -57,7 +57,7 @@ def held(environ: dict[str, str]) -> str:
 def asked(environ: dict[str, str]) -> str:
     """Who is let in with what the files say now."""
     config = TradingConfig.from_env(environ)
-    ledger = PostgresLedger(lambda: config.database_urls(config.secrets(environ)))
+    ledger = PostgresLedger(lambda: config.database_urls(config.secrets(environ)), role="")
     try:
         connection = ledger._open()
         return str(connection.execute("SELECT current_user AS name").fetchone()["name"])  # type: ignore[index]
@@ -67,7 +67,7 @@ def asked(environ: dict[str, str]) -> str:
 
 def test_a_changed_password_is_used_by_who_was_there_before(environ: dict[str, str]) -> None:
     config = TradingConfig.from_env(environ)
-    ledger = PostgresLedger(lambda: config.database_urls(config.secrets(environ)))
+    ledger = PostgresLedger(lambda: config.database_urls(config.secrets(environ)), role="")
     assert ledger._open().info.user == ROLE
     renewal.rotate(config, environ, "db_password")
     assert held(environ) != OLD
@@ -76,7 +76,7 @@ def test_a_changed_password_is_used_by_who_was_there_before(environ: dict[str, s
     assert ledger._open().info.user == ROLE  # and it finds its way back
     ledger.close()
     with pytest.raises(ConfigurationError, match="password authentication failed"):
-        PostgresLedger(environ["TRADING_DATABASE_URL"].replace("@", f":{OLD}@", 1))._open()
+        PostgresLedger(environ["TRADING_DATABASE_URL"].replace("@", f":{OLD}@", 1), role="")._open()
     assert not (Path(environ["TRADING_SECRETS_DIR"]) / "db_password_next").exists()
 
 
