@@ -12,8 +12,8 @@ from typing import Final, Literal, get_args
 from urllib.parse import parse_qs, quote, urlsplit
 
 from trading.clock import Clock, SystemClock
-from trading.config.key_pair import KeyPair
 from trading.config.known_secrets import DATABASE_PASSWORD, NEXT_DATABASE_PASSWORD, known
+from trading.config.renewed_keys import RenewedKeys
 from trading.config.secret import Credentials, RenewedSecret, Secret
 from trading.config.secret_files import Identity, Policy, fault_of_text, identity, read_text, without_line_end
 from trading.errors import ConfigurationError
@@ -76,7 +76,7 @@ class SecretsManager:
         """The key pair for `venue`: the generated one where `purpose` is "paper", the exchange's own otherwise."""
         prefix = "paper" if purpose == "paper" else "exchange"
         key, secret = f"{prefix}_api_key", f"{prefix}_api_secret"
-        both = KeyPair((key, secret), read=self.get_secret, look=self._identities, clock=self._clock)
+        both = RenewedKeys((key, secret), read=self.get_secret, look=self._identities, clock=self._clock)
         return Credentials(venue, RenewedSecret(key, both.key), RenewedSecret(secret, both.secret))
 
     def get_kill_switch_secret(self) -> Secret:

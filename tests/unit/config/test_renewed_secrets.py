@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trading.clock import ManualClock
-from trading.config.key_pair import RENEWED_WITHIN_S
+from trading.config.renewed_keys import RENEWED_WITHIN_S
 from trading.config.secret import Credentials
 from trading.config.secrets import SecretsManager
 from trading.errors import ConfigurationError

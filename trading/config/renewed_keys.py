@@ -12,7 +12,7 @@ from trading.errors import ConfigurationError
 RENEWED_WITHIN_S: Final = 30.0
 
 
-class KeyPair:
+class RenewedKeys:
     """A venue's key and secret, of one account at any moment.
 
     What another key's secret signed is refused by the venue, which halts. So the old pair stays in use until
@@ -33,16 +33,16 @@ class KeyPair:
         self._clock = clock
         self._waits_since_s: float | None = None
         self._seen = [look(name) for name in names]
-        self._pair = [read(name) for name in names]
+        self._values = [read(name) for name in names]
 
     def key(self) -> str:
         """The key of now. Raises ConfigurationError where it has been gone or bad for too long."""
         self._renew()
-        return self._pair[0].reveal()
+        return self._values[0].reveal()
 
     def secret(self) -> str:
         """The secret of the key that was asked for last."""
-        return self._pair[1].reveal()
+        return self._values[1].reveal()
 
     def _renew(self) -> None:
         seen = [self._look(name) for name in self._names]
@@ -56,9 +56,9 @@ class KeyPair:
         if may_wait and any(new == old for new, old in zip(seen, self._seen, strict=True)):
             return
         try:
-            pair = [self._read(name) for name in self._names]
+            values = [self._read(name) for name in self._names]
         except ConfigurationError:
             if may_wait:
                 return
             raise
-        self._seen, self._pair, self._waits_since_s = seen, pair, None
+        self._seen, self._values, self._waits_since_s = seen, values, None
