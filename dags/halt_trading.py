@@ -5,10 +5,10 @@ until it shows none, and looks once more past the venue's horizon. Protective or
 Pausing this DAG stops no halt: senders obey the halt itself, and reconcile_orders cancels each minute too.
 """
 
-from airflow.sdk import DAG, Asset, AssetWatcher, Param, task
+from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from halt_trigger import HaltTrigger
-from trading_bridge import DEFAULTS, LIVE, run_flow
+from trading_bridge import DEFAULTS, LIVE, REASON, run_flow
 
 HALTS = Asset("trading://halts", watchers=[AssetWatcher(name="trading_control", trigger=HaltTrigger())])
 
@@ -18,7 +18,7 @@ with DAG(
     doc_md=__doc__,
     tags=["trading", "control"],
     default_args=DEFAULTS | {"priority_weight": 100, "retries": 10},
-    params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
+    params={"reason": REASON},
     # A second halt must not wait for the first one's last look.
     **LIVE | {"max_active_runs": 4},
 ):

@@ -5,10 +5,10 @@ it runs each minute, looks whether the clock, the database and the venue are wel
 no entry is sent.
 """
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
 from run_ids import DagCronTrigger
-from trading_bridge import DEFAULTS, LIVE, run_flow
+from trading_bridge import DEFAULTS, LIVE, REASON, run_flow
 
 with DAG(
     "kill_switch",
@@ -16,7 +16,7 @@ with DAG(
     doc_md=__doc__,
     tags=["trading", "control"],
     default_args=DEFAULTS | {"priority_weight": 100},
-    params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
+    params={"reason": REASON},
     **LIVE,
 ):
 

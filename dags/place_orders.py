@@ -4,9 +4,9 @@ Recovery is the normal path: what an earlier run left open is looked up before a
 retried; the last reconciliation runs whatever became of it.
 """
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
-from trading_bridge import DECISIONS, DEFAULTS, LIVE, kill_switch_is_paused, run_flow
+from trading_bridge import DECISIONS, DEFAULTS, LIVE, REASON, kill_switch_is_paused, run_flow
 
 with DAG(
     "place_orders",
@@ -14,7 +14,7 @@ with DAG(
     doc_md=__doc__,
     tags=["trading", "orders"],
     default_args=DEFAULTS | {"priority_weight": 70},
-    params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
+    params={"reason": REASON},
     **LIVE,
 ):
 

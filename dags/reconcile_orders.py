@@ -3,10 +3,10 @@
 Goes on while trading is halted.
 """
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
 from run_ids import DagCronTrigger
-from trading_bridge import DEFAULTS, LIVE, run_flow
+from trading_bridge import DEFAULTS, LIVE, REASON, run_flow
 
 with DAG(
     "reconcile_orders",
@@ -14,7 +14,7 @@ with DAG(
     doc_md=__doc__,
     tags=["trading", "orders"],
     default_args=DEFAULTS | {"priority_weight": 10},
-    params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
+    params={"reason": REASON},
     **LIVE,
 ):
 

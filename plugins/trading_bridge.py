@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, get_current_context
+from airflow.sdk import Asset, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from trading.domain.ids import Run
@@ -30,6 +30,8 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 LIVE_RUN_TYPES = ("scheduled", "manual", "asset_triggered")
 DEFAULTS = {"owner": "trading", "retries": 2, "retry_delay": timedelta(seconds=5)}
 LIVE = {"start_date": START, "catchup": False, "max_active_runs": 1, "allowed_run_types": list(LIVE_RUN_TYPES)}
+#: Null, so that the field may be empty: a form with an empty field that has to be filled in can not be sent.
+REASON = Param(None, type=["null", "string"], description="Why this run was started by hand; kept with the run.")
 
 
 def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None = None) -> dict[str, int]:

@@ -211,7 +211,7 @@ def test_every_line_of_the_log_is_json_and_names_its_run(pipeline: RunningPipeli
             assert (line["correlation_id"] or OUTSIDE[0]).startswith(OUTSIDE), line
     assert {len(names) for names in dags.values()} == {1}
     chain = {"ingest_candles", "evaluate_strategies", "place_orders", "reconcile_orders", "kill_switch"}
-    assert set.union(*dags.values()) == chain
+    assert set.union(*dags.values()) - {"halt_trading"} == chain  # which runs where somebody has halted
 
 
 def test_a_runs_lines_hold_its_start_its_end_and_every_id_that_it_wrote(pipeline: RunningPipeline) -> None:

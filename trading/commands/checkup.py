@@ -170,6 +170,12 @@ class Checkup:
         with self.manager.ledger.transaction() as books:
             latch, halts = books.control.latch(), books.control.halts(self.config.account)
         standing = "; ".join(f"halt {halt.halt_id} stands: {halt.reason}" for halt in halts)
+        if latch is LatchState.NO_AIRFLOW_TABLES:
+            raise _Skipped(
+                "not armed, since Airflow's tables are not in this database: each task asks Airflow before each order"
+                " whether kill_switch is paused, and a placing that reads so halts; the command line sends nothing;"
+                f" {standing or 'no halt stands'}"
+            )
         if latch is not LatchState.ARMED:
             raise ConfigurationError(
                 f"pausing the DAG kill_switch does not latch a halt ({latch}): expected armed; `make run` and the"

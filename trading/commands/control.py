@@ -34,7 +34,14 @@ from trading.logging.redaction import register_secret
 from trading.manager import TradingManager
 
 app = typer.Typer()
-killswitch = typer.Typer(no_args_is_help=True)
+killswitch = typer.Typer(
+    no_args_is_help=True,
+    epilog=examples(
+        'trading killswitch engage --reason "the venue answers nonsense"',
+        "trading killswitch status",
+        'trading killswitch sign --halt 7 --reason "books checked" | trading killswitch resume',
+    ),
+)
 app.add_typer(killswitch, name="killswitch", help="The kill switch: where it stands, halting, and the signed way back.")
 
 _HISTORY: Final = 10
@@ -96,8 +103,7 @@ def status(*, as_json: AsJson = False) -> None:
         return
     show_fields(fields, as_json=False)
     for halt in halts:
-        effect = "entries cancelled" if halt.verified_at else "effective" if halt.effective_at else "not effective yet"
-        what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {effect})"
+        what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {halt.effect})"
         typer.echo(f"{what} stands, by {halt.author}: {halt.reason}")
     typer.echo("")
     show(history, _EVENT, as_json=False, none="no control event yet")
@@ -106,7 +112,7 @@ def status(*, as_json: AsJson = False) -> None:
 @killswitch.command(
     epilog=examples(
         'trading killswitch engage --reason "the venue answers nonsense"',
-        'trading killswitch engage --level pause-entries --scope strategy:sma --reason "results look odd" --yes',
+        'trading killswitch engage --level pause-entries --scope strategy:sma_crossover --reason "results look odd"',
     )
 )
 def engage(
@@ -114,7 +120,8 @@ def engage(
     reason: Reason,
     scope: Annotated[str, typer.Option(help="all, account:NAME, strategy:NAME or instrument:SYMBOL.")] = "all",
     level: Annotated[
-        HaltLevel, typer.Option(help="pause-entries: exposure may fall, not rise; halt: nothing is sent.")
+        HaltLevel,
+        typer.Option(help="pause-entries: exposure may fall, not rise; halt: nothing but protection is sent."),
     ] = HaltLevel.HALT,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -161,7 +168,6 @@ def history(*, limit: Limit = _HISTORY, as_json: AsJson = False) -> None:
     epilog=examples(
         'trading killswitch sign --halt 7 --reason "books checked" --ttl 10m > token',
         'trading killswitch sign --halt 7 --action reduce_only --largest-notional 5000 --reason "get me out"',
-        "needs no database",
     )
 )
 def sign(
@@ -177,13 +183,21 @@ def sign(
         typer.Option(parser=_amount, metavar="AMOUNT", help="Of reduce_only: one order's most, in quote currency."),
     ] = None,
     ttl: Annotated[
-        timedelta, typer.Option(parser=_life, metavar="SPAN", help="How long it can be used: 90s, 10m; 15m at most.")
+        timedelta,
+        typer.Option(
+            parser=_life, metavar="SPAN", show_default="10m", help="How long it can be used: 90s, 10m; 15m at most."
+        ),
     ] = timedelta(minutes=10),
     by: Annotated[str | None, typer.Option("--person", help="Who signs; the user if left out.")] = None,
     key: Annotated[KeyId, typer.Option(help="The key; of two people each has one.")] = "kill_switch_secret",
 ) -> None:
-    """Print a token about exactly this halt, signed with a key of this machine, for the mode that it is set to."""
+    """Print a token about exactly this halt, signed with a key of this machine, for the mode that it is set to.
+
+    Needs no database and no Airflow: sign where the key is, and bring the token to `trading killswitch resume`.
+    """
     require_reason(reason)
+    if (action is Action.REDUCE_ONLY) != (largest_notional is not None):
+        raise typer.BadParameter("--largest-notional is expected with --action reduce_only, and with nothing else")
     environ = {**os.environ, **instance_settings(TradingConfig.from_env(os.environ), os.environ)}
     wish = Wish(
         halt_id=halt,
@@ -217,7 +231,8 @@ def resume(
     with open_run(verbose=verbose) as (manager, run):
         report = manager.resume.run(run, token)
     fields = {"run_id": run.run_id, "outcome": report.outcome, "halt_id": report.halt_id}
-    show_fields({**fields, "expires_at": report.expires_at, "halts_left": report.halts_left}, as_json=as_json)
+    lives = {"expires_at": report.expires_at} if as_json or report.expires_at else {}  # a release has no end
+    show_fields({**fields, **lives, "halts_left": report.halts_left}, as_json=as_json)
     if report.outcome is Outcome.SIGNED:
         typer.echo(
             "nothing is released yet: a second person must sign the same with the other key, before then", err=True

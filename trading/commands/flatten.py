@@ -56,7 +56,9 @@ def flatten(
         manager.enforce_halt.run(run)
         report = manager.flatten.run(run, scope=closed)
     left = [f"{strategy} {symbol}: {why}" for (strategy, symbol), why in report.left.items()]
-    show_fields({"run_id": run.run_id, **report.counts, "not_closed": left}, as_json=as_json)
+    show_fields({"run_id": run.run_id, **report.counts} | ({"not_closed": left} if as_json else {}), as_json=as_json)
+    for line in left if not as_json else ():
+        typer.echo(f"not closed: {line}")
 
 
 def _halt_first(manager: TradingManager, run: Run, scope: Scope, reason: str) -> None:

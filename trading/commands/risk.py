@@ -16,7 +16,7 @@ from trading.domain.risk import CheckedOrder
 from trading.flows.risk_view import Wish
 
 app = typer.Typer()
-risk = typer.Typer(no_args_is_help=True)
+risk = typer.Typer(no_args_is_help=True, epilog=examples("trading risk show", "trading risk test"))
 app.add_typer(risk, name="risk", help="The limits: how near they are, what they would deny, applying others.")
 
 Person = Annotated[str | None, typer.Option("--person", help="Who signs for it; the user if left out.")]

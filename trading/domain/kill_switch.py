@@ -115,6 +115,11 @@ class Halt:
     effective_at: datetime | None = None
     verified_at: datetime | None = None
 
+    @property
+    def effect(self) -> str:
+        """How far it is, in the words of commands and forms."""
+        return "entries cancelled" if self.verified_at else "effective" if self.effective_at else "not effective yet"
+
     def covers(self, *, account: str, strategy: str = "", instrument: str = "") -> bool:
         """Whether it forbids orders of these; without strategy and instrument, whether it does for all of them."""
         return Scope.parse(self.scope).covers(account=account, strategy=strategy, instrument=instrument)

@@ -193,9 +193,9 @@ def _unsigned(halts: tuple[Halt, ...]) -> str:
     standing = [halt for halt in halts if halt.level is HaltLevel.HALT]
     if not standing:
         return "nothing is closed while no halt stands: expected `trading flatten` to engage one first"
-    halt_id = standing[-1].halt_id
+    halt = standing[-1]
     return (
-        f"nothing is closed yet: expected a live reduce_only override for halt {halt_id}; `trading killswitch sign"
-        f" --halt {halt_id} --action reduce_only …` prints one, `trading killswitch resume` takes it, then give this"
-        " command again"
+        f"nothing is closed yet: expected a live reduce_only override for halt {halt.halt_id}; `trading killswitch sign"
+        f" --halt {halt.halt_id} --action reduce_only --scope {halt.scope} --largest-notional AMOUNT --reason TEXT`"
+        " prints one, `trading killswitch resume` takes it, then give this command again"
     )

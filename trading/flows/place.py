@@ -29,6 +29,7 @@ from trading.flows.lost_rows import check_memory
 from trading.flows.market_view import MarketView, view_market
 from trading.flows.order_steps import append_step
 from trading.flows.recording import recorded
+from trading.flows.seen_pause import latch_seen_pause
 from trading.flows.send import IsPaused, Outcome, PauseFlag, Sender
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
@@ -112,6 +113,8 @@ class Place:
             outcome, why = self._sender.send(order, view, run, limits=limits, epoch=epoch, pause=pause)
             outcomes[outcome] += 1
             held_back = held_back or (why if outcome is Outcome.HALTED else "")
+        if pause.paused:
+            latch_seen_pause(self._ledger, self._account, self._clock, run)
         if held_back and outcomes[Outcome.HALTED] == len(pending):
             raise TradingHalted(f"{len(pending)} orders were ready and none was sent: {held_back}")
         return PlaceReport(outcomes=outcomes, lines=tuple(lines))

@@ -29,7 +29,8 @@ class StandingHalts:
         said = [f"account {self.account} ({self.environment}): {len(self.halts)} halts stand"]
         for halt in self.halts:
             at = halt.engaged_at.isoformat(timespec="seconds")
-            said.append(f"halt {halt.halt_id}, scope {halt.scope}, by {halt.author} at {at}: {halt.reason}")
+            what = f"halt {halt.halt_id} ({halt.level}, {halt.scope}, {halt.effect})"
+            said.append(f"{what}, by {halt.author} at {at}: {halt.reason}")
             sign = f"trading killswitch sign --halt {halt.halt_id} --scope {halt.scope}"
             said.append(f'  TRADING_MODE={self.environment} {sign} --reason "..."')
         for one in self.waiting:

@@ -115,8 +115,8 @@ raise SystemExit(cli.main(["killswitch", "sign", "--halt", "7", "--reason", "boo
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--action", "reduce_only"), "a largest notional is expected"),
-        (("--largest-notional", "5"), "a largest notional is expected"),
+        (("--action", "reduce_only"), "--largest-notional is expected with"),
+        (("--largest-notional", "5"), "--largest-notional is expected with"),
         (("--action", "reduce_only", "--largest-notional", "0"), "largest notional is positive"),
         (("--action", "reduce_only", "--largest-notional", "many"), "many"),
         (("--scope", "everything"), "expected all, account:NAME"),
@@ -250,6 +250,19 @@ def test_flatten_halts_and_then_waits_for_a_signature(trading: Trading, desk: De
     assert json.loads(said.out)["sent"] == 2
     assert json.loads(said.out)["not_closed"] == []
     assert len(desk.halts()) == 1
+
+
+def test_each_position_that_is_not_closed_has_a_line_of_its_own(trading: Trading, desk: Desk) -> None:
+    """With the reason: a person must see at a glance what is still held."""
+    desk.cycle()
+    halted(trading)
+    (halt,) = desk.halts()
+    desk.grant(halt.halt_id, largest="1")
+    said = trading("flatten", "--reason", "get me out", "--yes")
+    assert said.code == 0
+    lines = [line for line in said.out.splitlines() if line.startswith("not closed: sma ")]
+    assert [line.split(":")[1].split()[1] for line in lines] == ["BTC/USDT", "ETH/USDT"]
+    assert "not_closed" not in said.out
 
 
 def test_flatten_without_a_terminal_and_without_yes_does_nothing(trading: Trading, desk: Desk) -> None:

@@ -157,6 +157,21 @@ def test_each_harm_is_found_and_named(
         assert part in sentence
 
 
+def test_where_airflow_s_tables_are_elsewhere_the_doctor_says_what_is_in_use(
+    trading: Trading, healthy: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is another way to run it and no harm: the pause is asked for, and the halts that stand are named."""
+    control = healthy.read(lambda books: books.control)
+    monkeypatch.setattr(control, "latch", lambda: LatchState.NO_AIRFLOW_TABLES)
+    healthy.halt("rehearsal")
+    code, found = verdicts(trading)
+    assert code == 0
+    verdict, sentence = found["kill switch latch"]
+    assert verdict == Verdict.SKIPPED
+    assert "asks Airflow before each order" in sentence
+    assert "stands: rehearsal" in sentence
+
+
 def test_before_the_set_up(trading: Trading, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a fresh clone the database's line says what to run, and what rests on it is not tried."""
     monkeypatch.setattr(Checkup, "_plugins", lambda _self: "not imported here")

@@ -64,6 +64,12 @@ def forged(
     return jwt.encode(body, key, algorithm=algorithm, headers={"typ": TOKEN_TYPE, "kid": "a"} | (headers or {}))
 
 
+def signed_by_hand(signed: str) -> str:
+    """Header and claims, spelled as the test likes, with a signature that is right for them."""
+    digest = hmac.digest(KEY.encode(), signed.encode(), "sha256")
+    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
 def test_a_signed_override_says_exactly_what_was_signed() -> None:
     assert verify(TOKEN) == override()
     assert jwt.get_unverified_header(TOKEN) == {"alg": "HS256", "kid": "a", "typ": TOKEN_TYPE}
@@ -152,9 +158,9 @@ def test_mutations_are_refused() -> None:
     assert survivors == []
 
 
-@pytest.mark.parametrize("length", [0, 1, 20, len(TOKEN) - 1])
-def test_a_cut_token_is_refused(length: int) -> None:
-    refused(TOKEN[:length])
+def test_a_token_that_was_cut_anywhere_is_refused() -> None:
+    """At either end, by however much."""
+    assert accepted(part for at in range(1, len(TOKEN)) for part in (TOKEN[:at], TOKEN[at:], "")) == []
 
 
 @pytest.mark.parametrize("garnish", ["{}=", "{}==", "{}\n", " {}", "{}.", "\ufeff{}", "{}\u00e9"])
@@ -173,6 +179,14 @@ def test_no_algorithm_and_other_algorithms_are_refused() -> None:
     assert refused(forged(algorithm="HS512", key="k" * 64), keys={"a": "k" * 64}) == "wrong type or algorithm"
 
 
+@pytest.mark.parametrize("algorithm", ["none", "HS512", "RS256", "EdDSA", "hs256", "", None, ["HS256"], 7])
+def test_a_good_signature_under_another_algorithms_name_is_refused(algorithm: object) -> None:
+    """HMAC-SHA256 with our own key over a header that claims something else: what counts is the pinned list."""
+    header = json.dumps({"alg": algorithm, "kid": "a", "typ": TOKEN_TYPE}).encode()
+    signed = f"{base64.urlsafe_b64encode(header).rstrip(b'=').decode()}.{TOKEN.split('.')[1]}"
+    assert refused(signed_by_hand(signed)) == "wrong type or algorithm"
+
+
 @pytest.mark.parametrize("kind", ["JWT", "at+jwt", "", None])
 def test_a_token_of_another_type_is_refused(kind: str | None) -> None:
     assert refused(forged(headers={"typ": kind})) == "wrong type or algorithm"
@@ -183,9 +197,14 @@ def test_a_token_for_another_audience_is_refused(audience: object) -> None:
     assert refused(forged(aud=audience)).startswith("invalid token")
 
 
-@pytest.mark.parametrize("key_id", ["c", "", "../a", "a\x00", "A"])
-def test_an_unknown_or_hostile_key_id_is_refused(key_id: str) -> None:
-    assert refused(forged(headers={"kid": key_id})) == "unknown key id"
+@pytest.mark.parametrize(
+    "key_id", ["c", "", "../a", "/dev/null", "a\x00", "A", " a", "a' OR '1'='1", "a" * 3_000, 1, None, ["a"], {"a": 1}]
+)
+def test_an_unknown_or_hostile_key_id_is_refused(key_id: object) -> None:
+    """It is looked up among the keys' names and nowhere else; written out by hand, since PyJWT signs texts alone."""
+    header = json.dumps({"alg": "HS256", "kid": key_id, "typ": TOKEN_TYPE}).encode()
+    signed = f"{base64.urlsafe_b64encode(header).rstrip(b'=').decode()}.{TOKEN.split('.')[1]}"
+    assert refused(signed_by_hand(signed)) == "unknown key id"
 
 
 def test_a_token_signed_with_the_other_persons_key_is_refused() -> None:
@@ -284,10 +303,7 @@ def test_a_name_that_stands_twice_is_refused(part: int) -> None:
     doubled = [f'{{"alg":"HS256","kid":"b","kid":"a","typ":"{TOKEN_TYPE}"}}', '{"sub":"ada","sub":"bob"}'][part]
     parts = TOKEN.split(".")
     parts[part] = base64.urlsafe_b64encode(doubled.encode()).rstrip(b"=").decode()
-    signed = ".".join(parts[:2])
-    digest = hmac.digest(KEY.encode(), signed.encode(), "sha256")
-    token = f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
-    assert refused(token) == "a name stands twice"
+    assert refused(signed_by_hand(".".join(parts[:2]))) == "a name stands twice"
 
 
 @pytest.mark.parametrize("deep", ["[" * 3_000, '{"a":' * 1_500, "1" * 5_000])

@@ -122,6 +122,9 @@ class Halts(RuleBasedStateMachine):
         self.desk.ingest()
         self.desk.evaluate()
         self._survive(lambda: self.desk.place(lambda: self.paused), dies)
+        if self.paused:  # no trigger latches here: whoever reads the pause halts, where no such halt stands
+            seen = {halt.halt_id for halt in self.desk.halts() if halt.author == "airflow:pause"}
+            self.standing |= dict.fromkeys(seen, ("all", HaltLevel.HALT))
 
     @rule(dies=st.sampled_from(["", "", "before", "after"]))
     def flatten(self, dies: str) -> None:

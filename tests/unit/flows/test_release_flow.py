@@ -240,6 +240,7 @@ def test_whoever_signs_is_shown_what_stands_and_what_is_in_the_way() -> None:
     assert found.counts == {"halts": 1, "waiting": 1, "obstacles": 0}
     text = found.markdown
     assert f"TRADING_MODE=replay trading killswitch sign --halt {halt} --scope all" in text
+    assert f"halt {halt} (halt, all, not effective yet), by ada at" in text
     assert f"halt {halt}: ada signed resume with a, alive until" in text
     assert "nothing is in the way of a release" in text
     assert text.count("```") == 2

@@ -13,7 +13,7 @@ from tests.examples import ACCOUNT, BTC
 from trading.domain.kill_switch import LatchState
 from trading.domain.order import OrderRequest
 from trading.domain.venue_order import VenueOrder
-from trading.errors import ConfigurationError, OutcomeUnknown, TradingHalted
+from trading.errors import ConfigurationError, ExchangeUnavailable, OutcomeUnknown, TradingHalted
 
 
 def ready() -> Desk:
@@ -94,6 +94,33 @@ def test_a_pause_between_two_posts_stops_the_second() -> None:
     report = desk.place(later)
     assert len(desk.posts()) == 1
     assert report.outcomes["halted"] == 1
+
+
+def test_a_pause_that_nothing_latched_becomes_a_halt_which_unpausing_does_not_end() -> None:
+    """Airflow's tables are in another database: whoever reads the pause halts, once, and a signature is asked for."""
+    desk = ready()
+    for _ in range(2):
+        with pytest.raises(TradingHalted):
+            desk.place(lambda: True)
+    (halt,) = desk.halts()
+    assert (halt.author, halt.scope) == ("airflow:pause", "all")
+    with pytest.raises(TradingHalted, match=f"halt {halt.halt_id} by airflow:pause"):
+        desk.place(lambda: False)
+    assert desk.posts() == []
+    desk.resume(halt.halt_id)
+    desk.place(lambda: False)
+    assert len(desk.posts()) == 2
+
+
+def test_what_the_trigger_latches_is_not_halted_a_second_time() -> None:
+    """A halt that was released while the DAG is still paused stays released; the pause itself goes on."""
+    desk = ready()
+    control = desk.memory_ledger._books.control
+    desk.memory_ledger._books.control = Behind(control, latch=lambda: LatchState.ARMED)  # type: ignore[assignment]
+    with pytest.raises(TradingHalted):
+        desk.place(lambda: True)
+    assert desk.halts() == ()
+    assert desk.posts() == []
 
 
 def test_an_armed_latch_is_enough_for_the_command_line() -> None:
@@ -196,6 +223,43 @@ def test_a_clock_that_is_off_defers() -> None:
     desk.market = Behind(desk.memory_market, server_time=lambda: desk.clock.now() + timedelta(seconds=1.5))
     assert desk.place().outcomes["deferred"] == 2
     assert codes(desk) == {"clock_skew"}
+    assert desk.posts() == []
+
+
+def unanswered(*_: Any) -> Any:
+    raise ExchangeUnavailable("no answer")
+
+
+def stopped(*_: Any) -> Any:
+    raise OSError("the clock cannot be read")
+
+
+def test_without_the_venues_clock_nothing_is_sent() -> None:
+    """No skew is guessed: the run fails, and the wishes wait."""
+    desk = ready()
+    desk.market = Behind(desk.memory_market, server_time=unanswered)
+    with pytest.raises(ExchangeUnavailable):
+        desk.place()
+    assert desk.posts() == []
+
+
+@pytest.mark.parametrize("whose", ["ours", "the database's"])
+def test_a_clock_that_stops_answering_before_the_post_sends_nothing(whose: str) -> None:
+    """All was well while it was planned; the transaction before the POST cannot tell the time, and ends."""
+    desk, asked = ready(), []
+    desk.worker_clock = Behind(desk.clock)
+
+    def last_moment() -> bool:
+        asked.append(1)
+        if len(asked) == 2 and whose == "ours":
+            desk.worker_clock.now = stopped  # type: ignore[method-assign]
+        elif len(asked) == 2:
+            desk.memory_ledger._books.now = stopped  # type: ignore[method-assign]
+        return False
+
+    with pytest.raises(OSError, match="cannot be read"):
+        desk.place(last_moment)
+    assert len(asked) == 2
     assert desk.posts() == []
 
 

@@ -30,6 +30,11 @@ print(json.dumps({
             "tags": sorted(dag.tags),
             "owner": dag.owner,
             "params": {name: dag.params.get_param(name).description for name in dag.params},
+            "stuck": [
+                name for params in [dag.params, *[task.params for task in dag.tasks]] for name in params
+                if params.get_param(name).value in ("", None)
+                and "null" not in params.get_param(name).schema.get("type", "null")
+            ],
             "run_types": sorted(str(getattr(t, "value", t)) for t in dag.allowed_run_types or ()),
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
@@ -62,6 +67,8 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
         assert dag["owner"] == "trading", dag_id
         assert dag["params"], dag_id
         assert all(dag["params"].values()), dag_id
+        # Airflow's form cannot be sent while a field is empty, unless null is among the field's types
+        assert not dag["stuck"], dag_id
         assert set(dag["run_types"]) == LIVE_RUN_TYPES, dag_id
         assert not dag["catchup"], dag_id
         # a form that nobody answers, or a halt under way, must not keep the next one waiting

@@ -19,7 +19,7 @@ USED, MASKED, HALTS = [], [], [1]
 resume = Any(run=lambda run, token: USED.append(token))
 standing = Any(run=lambda: Any(halts=HALTS, markdown="what stands"))
 resume_trading.run_flow = lambda flow: flow(Any(resume=resume, standing=standing), "run") or {{"released": 1}}
-resume_trading.mask_secret = MASKED.append
+resume_trading.mask_secret = MASKED.extend
 resume_trading.HITLOperator.execute = lambda self, context: "asks: " + str(self.body)
 
 
@@ -33,20 +33,29 @@ def became(method, *arguments):
         return f"skipped: {{skipped}}"
 
 
-def event(chosen):
+def event(chosen, **fields):
     from datetime import UTC, datetime
-    return {{"chosen_options": [chosen], "params_input": {{"signed_token": "from-the-form\\n"}},
+    return {{"chosen_options": [chosen], "params_input": fields or {{"signed_token": "from-the-form\\n"}},
             "responded_at": datetime.now(UTC), "responded_by_user": None}}
+
+
+def quoted(answer):
+    try:
+        return became("execute_complete", {{}}, answer)
+    except ValueError as error:
+        return str(error)
 
 
 answers = {{
     "given": became("execute", {{"params": {{"token": " from-the-run "}}}}),
-    "asked": became("execute", {{"params": {{"token": ""}}}}),
+    "asked": became("execute", {{"params": {{"token": None}}}}),
     "left": became("execute_complete", {{}}, event(resume_trading.LEAVE)),
+    "left empty": became("execute_complete", {{}}, event(resume_trading.LEAVE, signed_token=None)),
     "answered": became("execute_complete", {{}}, event(resume_trading.RELEASE)),
+    "quoted": quoted(event(resume_trading.RELEASE, signed_token="in-an-error", other="")),
 }}
 HALTS.clear()
-answers["calm"] = became("execute", {{"params": {{"token": ""}}}})
+answers["calm"] = became("execute", {{"params": {{"token": None}}}})
 print(json.dumps({{"answers": answers, "used": USED, "masked": MASKED,
                   "templated": sorted(resume_trading.SignedOverride.template_fields)}}))
 """
@@ -55,14 +64,16 @@ print(json.dumps({{"answers": answers, "used": USED, "masked": MASKED,
 def test_a_token_is_used_masked_and_handed_on_to_nobody(airflow: Callable[..., dict[str, Any]]) -> None:
     """What a task returns becomes an XCom, and what is templated a rendered field: the token is in neither."""
     told = airflow(ASK)
+    assert "in-an-error" in told["answers"].pop("quoted")
     assert told["answers"] == {
         "given": {"released": 1},
         "asked": "asks: what stands",
         "left": "skipped: left as it is",
+        "left empty": "skipped: left as it is",
         "answered": {"released": 1},
         "calm": "skipped: no halt stands",
     }
     assert told["used"] == ["from-the-run", "from-the-form"]
-    # Without the white space that came along: what is registered with it does not match.
-    assert {"from-the-run", "from-the-form"} <= set(told["masked"])
+    # Without the white space that came along, since what is registered with it does not match; and before an error.
+    assert {"from-the-run", "from-the-form", "in-an-error"} <= set(told["masked"])
     assert told["templated"] == ["body", "subject"]
