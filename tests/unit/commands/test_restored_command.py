@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def put_back(trading: Trading, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk that traded on after a backup, which then was put back; the file in its home remembers more."""
-    monkeypatch.setattr("trading.flows.send.Sender._is_latched", lambda _: True)  # there is no Airflow to ask
+    monkeypatch.setattr("trading.flows.send.Sender._latched", lambda _: True)  # there is no Airflow to ask
     assert trading("ingest").code == trading("evaluate").code == trading("reconcile").code == 0
     backup = copy.deepcopy(desk.memory_ledger, {id(desk.clock): desk.clock})
     assert trading("place").code == 0
