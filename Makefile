@@ -19,9 +19,10 @@ reset: environment ## stop what runs, and delete the state in $TRADING_HOME (sec
 test: dev ## everything that proves it works
 	@exec $(BIN)/python -m pytest tests
 
-check: dev ## lint, format, types, layers, sizes
+check: dev ## lint, format, insecure calls, committed secrets, types, layers, sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml trading dags plugins
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture

@@ -12,11 +12,12 @@ from typing import ClassVar
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 from airflow.secrets import BaseSecretsBackend
 
+from airflow_masking import masked
 from trading.config.secret import Secret
 from trading.config.secrets import SecretsManager
 from trading.config.settings import TradingConfig, sqlalchemy_url
 from trading.errors import ConfigurationError
-from trading.logging.redaction import register_secret, shapes
+from trading.logging.redaction import register_secret
 
 _MINE = re.compile(r"[a-z0-9_]{1,51}")  # with the longest prefix, 64 characters
 
@@ -33,24 +34,29 @@ class DockerSecretsBackend(BaseSecretsBackend):
 
     def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:  # noqa: ARG002
         """The connection `conn_id` as a URI or JSON."""
-        return _masked(self._find(f"airflow_conn_{conn_id}")) if _MINE.fullmatch(conn_id) else None
+        return masked(self._find(f"airflow_conn_{conn_id}")) if _MINE.fullmatch(conn_id) else None
 
     def get_variable(self, key: str, team_name: str | None = None) -> str | None:  # noqa: ARG002
         """The variable `key`."""
-        return _masked(self._find(f"airflow_var_{key}")) if _MINE.fullmatch(key) else None
+        return masked(self._find(f"airflow_var_{key}")) if _MINE.fullmatch(key) else None
 
     def get_config(self, key: str) -> str | None:
         """The option that `<option>_secret` points here; without a file Airflow would run on an empty or random key."""
         if key not in self._options:
             is_url = key in ("sql_alchemy_conn", "sql_alchemy_conn_async")
             secret = self._find("database_url" if is_url else f"airflow_conf_{key}")
-            if secret is None:
+            value = secret.reveal() if secret else self.elsewhere("get_config", key)
+            if value is None:
                 raise AirflowSecretsBackendAccessDenied(
                     f"the option {key!r} points at a secret that is missing: expected the secret"
                     f" {'database_url, or TRADING_DATABASE_URL' if is_url else f'airflow_conf_{key}'}"
                 )
-            self._options[key] = sqlalchemy_url(secret.reveal()) if is_url else secret.reveal()
+            self._options[key] = sqlalchemy_url(value) if is_url else value
         return self._options[key]
+
+    def elsewhere(self, method: str, key: str) -> str | None:  # noqa: ARG002
+        """What another backend says of an option that no file has; ChainedSecretsBackend has one."""
+        return None
 
     @classmethod
     def _find(cls, name: str) -> Secret | None:
@@ -60,13 +66,3 @@ class DockerSecretsBackend(BaseSecretsBackend):
             return cls._manager.get_database_url() if name == "database_url" else cls._manager.find_secret(name)
         except ConfigurationError as error:
             raise AirflowSecretsBackendAccessDenied(str(error)) from None
-
-
-def _masked(secret: Secret | None) -> str | None:
-    """The content, registered with Airflow's own masking in every shape that it takes."""
-    if secret is None:
-        return None
-    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - imports the configuration
-
-    mask_secret(sorted(shapes(secret.reveal())))
-    return secret.reveal()

@@ -54,13 +54,12 @@ class Connections:
     @cached_property
     def ledger(self) -> PostgresLedger:
         """The books."""
-        url = self.config.database_url
-        if url is None:
+        if self.config.database_url is None:
             raise ConfigurationError(
                 "no database is named: expected TRADING_DATABASE_URL or the secret database_url; `make run` starts an"
                 " embedded one, which `trading status` shows while it runs"
             )
-        return PostgresLedger(url.reveal(), code_version=version(PROJECT))
+        return PostgresLedger(partial(self.config.database_urls, self.secrets), code_version=version(PROJECT))
 
     @cached_property
     def market(self) -> CcxtExchange:

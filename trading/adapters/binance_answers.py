@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from trading.adapters.ccxt_errors import Reply, unknown_outcome
+from trading.domain.key_rights import KeyRights
 from trading.domain.ledger import Balance, Fill
 from trading.domain.market import CandleSeries, Instrument, from_ms, to_ms
 from trading.domain.money import ZERO, plain
@@ -136,6 +137,18 @@ def balances(payload: Mapping[str, Any]) -> dict[str, Balance]:
             for row in payload["balances"]
         }
         return {currency: balance for currency, balance in held.items() if balance.total != 0}
+
+
+def key_rights(payload: Mapping[str, Any]) -> KeyRights:
+    """What the key may do. Raises DataError for another shape."""
+    with reading("rights of the API key"):
+        transfers = [payload.get(name, False) for name in ("enableInternalTransfer", "permitsUniversalTransfer")]
+        return KeyRights(
+            trades=_boolean(payload["enableSpotAndMarginTrading"]),
+            withdraws=_boolean(payload["enableWithdrawals"]),
+            transfers=any(map(_boolean, transfers)),
+            bound_to_addresses=_boolean(payload["ipRestrict"]),
+        )
 
 
 def instrument(entry: Mapping[str, Any], symbol: str) -> Instrument:

@@ -22,6 +22,7 @@ from trading.adapters.venue_capabilities import capabilities
 from trading.adapters.venue_history import Listing
 from trading.adapters.venue_wire import VenueWire
 from trading.clock import Clock
+from trading.domain.key_rights import KeyRights
 from trading.domain.ledger import Balance, Fill
 from trading.domain.market import CandleSeries, Instrument, from_ms, timeframe_s
 from trading.domain.order import OrderRequest
@@ -208,6 +209,10 @@ class CcxtExchange:
         """What the account holds, by currency; zeros left out."""
         return answers.balances(self._wire.read("privateGetAccount", {}))
 
+    def key_rights(self) -> KeyRights:
+        """What the API key may do. Raises ExchangeError or DataError where the venue does not say (a testnet)."""
+        return answers.key_rights(self._wire.read("sapiGetAccountApiRestrictions", {}))
+
     def _listed(self, names: Sequence[str]) -> dict[str, Any]:
         """Entries of exchangeInfo by the venue's symbol, in one call; asked one by one only to find an unknown one."""
         try:
@@ -249,6 +254,7 @@ def _client(base_url: str, api_path: str) -> Any:
     )
     for key in client.urls["api"]:
         client.urls["api"][key] = base_url + api_path
+    client.urls["api"]["sapi"] = f"{base_url}/sapi/v1"  # where the venue tells what a key may do, and nothing else
     return client
 
 

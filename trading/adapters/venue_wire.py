@@ -163,7 +163,7 @@ class VenueWire:
 
 
 def _is_signed(endpoint: str) -> bool:
-    return endpoint.startswith("private")
+    return endpoint.startswith(("private", "sapi"))
 
 
 def _not_sent(errors: list[Exception]) -> TradingError:

@@ -1,6 +1,8 @@
-"""A secret in memory: a value that shows itself nowhere by accident."""
+"""A secret's value in memory: only `reveal()` shows it."""
 
 import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 
@@ -19,7 +21,7 @@ class Secret:
 
     def same_as(self, other: "Secret") -> bool:
         """Whether both hold the same content, in constant time."""
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r})"
@@ -35,3 +37,26 @@ class Secret:
 
     def _refusal(self, what: str) -> TypeError:
         return TypeError(f"the secret {self.name!r} cannot be {what}: call reveal() where it is used")
+
+
+class RenewedSecret(Secret):
+    """One whose content may be another at the next `reveal()`."""
+
+    __slots__ = ("_ask",)
+
+    def __init__(self, name: str, ask: Callable[[], str]) -> None:
+        self.name = name
+        self._ask = ask
+
+    def reveal(self) -> str:
+        """The content of this moment."""
+        return self._ask()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What one account signs with. The pair may be renewed at any time: ask for the key, then for the secret."""
+
+    venue: str
+    api_key: Secret
+    api_secret: Secret

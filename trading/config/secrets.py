@@ -6,45 +6,31 @@ that content is at hand. A secret that is there and bad is an error, and no othe
 
 import os
 import re
-import stat
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from trading.config.secret import Secret
+from trading.clock import Clock, SystemClock
+from trading.config.known_secrets import DATABASE_PASSWORD, NEXT_DATABASE_PASSWORD, known
+from trading.config.renewed_keys import RenewedKeys
+from trading.config.secret import Credentials, RenewedSecret, Secret
+from trading.config.secret_files import Identity, Policy, fault_of_text, identity, read_text, without_line_end
 from trading.errors import ConfigurationError
 
-#: `strict`: a file belongs to us or to root and nobody else may read it. `mounted`: the platform's modes are tolerated.
-Policy = Literal["strict", "mounted"]
-
-MAX_BYTES: Final = 64 * 1024
-MIN_KEY_CHARACTERS: Final = 32  # of what overrides, and the audit log's anchors, are signed with
 #: The ids of the keys that overrides are signed with. Under dual control both must sign.
 KeyId = Literal["kill_switch_secret", "kill_switch_secret_b"]
 KILL_SWITCH_KEYS: Final[tuple[KeyId, ...]] = get_args(KeyId)
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
-_FORBIDDEN: Final = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
-_OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What one venue's account signs with."""
-
-    venue: str
-    api_key: Secret
-    api_secret: Secret
 
 
 class SecretsManager:
     """Finds secrets by name in `folders`, then in `environ` as NAME or NAME_FILE.
 
     In mode `live` a secret may come from the environment only where TRADING_SECRETS_FROM_ENVIRONMENT lists its name.
-    `on_read` is handed each content that was found, so that logs can redact it.
+    `on_read` is handed each content that was found, so that logs can redact it. Each call reads anew, so that a
+    renewed secret needs no restart.
     """
 
     def __init__(
@@ -54,7 +40,9 @@ class SecretsManager:
         policy: Policy = "strict",
         *,
         on_read: Callable[[str], object] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._folders = tuple(Path(folder) for folder in folders)
         self._environ = environ
         self._policy: Policy = policy
@@ -87,16 +75,21 @@ class SecretsManager:
     def get_exchange_credentials(self, venue: str, purpose: str) -> Credentials:
         """The key pair for `venue`: the generated one where `purpose` is "paper", the exchange's own otherwise."""
         prefix = "paper" if purpose == "paper" else "exchange"
-        return Credentials(venue, self.get_secret(f"{prefix}_api_key"), self.get_secret(f"{prefix}_api_secret"))
+        key, secret = f"{prefix}_api_key", f"{prefix}_api_secret"
+        both = RenewedKeys((key, secret), read=self.get_secret, look=self._identities, clock=self._clock)
+        return Credentials(venue, RenewedSecret(key, both.key), RenewedSecret(secret, both.secret))
+
+    def get_kill_switch_secret(self) -> Secret:
+        """What overrides are signed with: the first of the keys."""
+        return self.get_kill_switch_key(KILL_SWITCH_KEYS[0])
 
     def get_kill_switch_key(self, name: KeyId) -> Secret:
-        """What overrides are signed with, by its key id: at least 32 characters."""
-        return _long_enough(self.get_secret(name))
+        """What overrides are signed with, by its key id."""
+        return self.get_secret(name)
 
     def kill_switch_keys(self) -> tuple[Secret, ...]:
         """Every key that an override may be signed with; none is an error, and so are two of the same content."""
-        found = [self.find_secret(name) for name in KILL_SWITCH_KEYS]
-        keys = tuple(_long_enough(key) for key in found if key is not None)
+        keys = tuple(key for key in map(self.find_secret, KILL_SWITCH_KEYS) if key is not None)
         if len(keys) == len(KILL_SWITCH_KEYS) and keys[0].same_as(keys[1]):
             raise ConfigurationError(
                 f"the secrets {' and '.join(KILL_SWITCH_KEYS)} have the same content: expected two keys; remove one of"
@@ -105,19 +98,34 @@ class SecretsManager:
         return keys or (self.get_secret(KILL_SWITCH_KEYS[0]),)
 
     def get_audit_secret(self) -> Secret:
-        """What the audit log's anchors are authenticated with: at least 32 characters."""
-        return _long_enough(self.get_secret("audit_secret"))
+        """What the audit log's anchors are authenticated with."""
+        return self.get_secret("audit_secret")
 
     def get_database_url(self) -> Secret | None:
-        """The database's URL from the file `database_url` or TRADING_DATABASE_URL; None means the embedded one.
+        """The database's URL; None means the embedded one."""
+        return next(iter(self.get_database_urls()), None)
 
-        A bare DATABASE_URL is not looked at: it may belong to another program.
+    def get_database_urls(self) -> tuple[Secret, ...]:
+        """The database's URL, with the password of now and, while that is being changed, with the next one.
+
+        It comes from the file `database_url` or TRADING_DATABASE_URL. A bare DATABASE_URL is not looked at: it may
+        belong to another program. One of a user on a host without a password gets that of the secret `db_password`.
         """
-        url = self._environ.get("TRADING_DATABASE_URL")
-        from_environment = _checked("database_url", url, "TRADING_DATABASE_URL") if url else None
-        if from_environment is not None and _has_password(from_environment.reveal()):
+        from_environment = self._value_of("TRADING_DATABASE_URL", "database_url")
+        if from_environment is not None and _has_password(_checked(from_environment, "TRADING_DATABASE_URL").reveal()):
             self._allow_environment("database_url", "TRADING_DATABASE_URL")
-        return self._agreed("database_url", self._from_folders("database_url"), from_environment)
+        named = self._agreed("database_url", self._from_folders("database_url"), from_environment)
+        if named is None or not _lacks_password(named.reveal()):
+            return () if named is None else (named,)
+        # In this order: the next one may become the one of now between two looks, and is then seen as that.
+        following, current = self.find_secret(NEXT_DATABASE_PASSWORD), self.find_secret(DATABASE_PASSWORD)
+        complete = [_with_password(named, password) for password in (current, following) if password is not None]
+        return tuple(complete) or (named,)
+
+    def _identities(self, name: str) -> tuple[Identity | None, ...]:
+        elsewhere = self._environ.get(f"{name.upper()}_FILE")
+        paths = [folder / name for folder in self._folders]
+        return tuple(map(identity, [*paths, Path(elsewhere)] if elsewhere else paths))
 
     def _agreed(self, name: str, from_file: Secret | None, from_environment: Secret | None) -> Secret | None:
         if from_file is not None and from_environment is not None and not from_file.same_as(from_environment):
@@ -139,18 +147,22 @@ class SecretsManager:
 
     def _from_environment(self, name: str) -> Secret | None:
         variable = name.upper()
-        value, path = self._environ.get(variable), self._environ.get(f"{variable}_FILE")
-        if value and path:
+        value, path = self._value_of(variable, name), self._environ.get(f"{variable}_FILE")
+        if value is not None and path:
             raise ConfigurationError(f"the secret {name!r} is set twice: unset {variable} or {variable}_FILE")
-        if value:
+        if value is not None:
             self._allow_environment(name, variable)
-            return _checked(name, value, variable)
+            return _checked(value, variable)
         if not path:
             return None
         secret = _read_file(name, Path(path), self._policy)
         if secret is None:
             raise ConfigurationError(f"{variable}_FILE names the file {path}, which does not exist")
         return secret
+
+    def _value_of(self, variable: str, name: str) -> Secret | None:
+        value = self._environ.get(variable)
+        return Secret(name, without_line_end(value)) if value else None
 
     def _allow_environment(self, name: str, variable: str) -> None:
         if self._environ.get("TRADING_MODE") != "live":
@@ -163,15 +175,6 @@ class SecretsManager:
             )
 
 
-def _long_enough(secret: Secret) -> Secret:
-    if len(secret.reveal()) < MIN_KEY_CHARACTERS:
-        raise ConfigurationError(
-            f"the secret {secret.name!r} is too short: expected at least {MIN_KEY_CHARACTERS} characters;"
-            " remove it and let scripts/init-secrets.sh make a new one"
-        )
-    return secret
-
-
 def _has_password(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -180,94 +183,41 @@ def _has_password(url: str) -> bool:
         return True  # cannot tell, so it may
 
 
-def _checked(name: str, text: str, where: str) -> Secret:
-    """A secret from `text` without one trailing newline, or a ConfigurationError that tells only what is wrong."""
-    if text.endswith("\n"):
-        text = text[:-2] if text.endswith("\r\n") else text[:-1]
-    fault = _fault_of_text(text)
-    secret = Secret(name, text)
-    del text
+def _lacks_password(url: str) -> bool:
+    """Whether it names a user and a host, and no password; a socket's user is known by the system."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.username and parts.hostname) and not _has_password(url)
+    except ValueError:
+        return False
+
+
+def _with_password(url: Secret, password: Secret) -> Secret:
+    parts = urlsplit(url.reveal())
+    user, _, host = parts.netloc.rpartition("@")
+    login = f"{user.rstrip(':')}:{quote(password.reveal(), safe='')}@{host}"
+    return Secret(url.name, parts._replace(netloc=login).geturl())
+
+
+def _checked(secret: Secret, where: str) -> Secret:
+    """That secret, or a ConfigurationError that tells only what is wrong."""
+    fault = _fault(secret)
     if fault:
-        raise ConfigurationError(f"the secret {name!r} in {where} {fault}; its content is not shown")
+        raise ConfigurationError(f"the secret {secret.name!r} in {where} {fault}; its content is not shown")
     return secret
 
 
-def _fault_of_text(text: str) -> str | None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return "is not valid UTF-8"
-    if len(text.encode()) > MAX_BYTES:
-        return f"is larger than {MAX_BYTES} bytes"
-    if text.startswith("\ufeff"):
-        return "starts with a byte order mark: save it as UTF-8 without one"
-    if not text.strip():
-        return "is empty or blank"
-    if any(unicodedata.category(character) in _FORBIDDEN for character in text):
-        return "holds a control character or a newline inside: expected one line of text"
-    return None
+def _fault(secret: Secret) -> str | None:
+    """What is wrong with its content; nothing is raised where that is at hand, since tracebacks may show variables."""
+    row = known(secret.name)
+    return fault_of_text(secret.reveal()) or (row.fault(secret.reveal()) if row else None)
 
 
 def _read_file(name: str, path: Path, policy: Policy) -> Secret | None:
     """The secret in `path`; None where nothing is there."""
-    text, fault = _read_text(path, policy)
+    text, fault = read_text(path, policy)
+    secret = None if text is None else Secret(name, without_line_end(text))
+    del text
     if fault:
-        del text
         raise ConfigurationError(f"the secret file {path} {fault}")
-    return None if text is None else _checked(name, text, f"the file {path}")
-
-
-def _read_text(path: Path, policy: Policy) -> tuple[str | None, str | None]:
-    """(text, None), or (None, what is wrong), or (None, None) where nothing is there."""
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return None, None
-    except OSError as error:
-        return None, f"cannot be reached: {error.strerror}"
-    try:
-        raw, fault = _read_bytes(path, policy)
-        return None if raw is None else raw.decode("utf-8"), fault
-    except OSError as error:
-        return None, f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError:
-        return None, "is not valid UTF-8"
-
-
-def _read_bytes(path: Path, policy: Policy) -> tuple[bytes | None, str | None]:
-    """Up to MAX_BYTES of a regular file inside its folder that did not change meanwhile, or what is wrong with it.
-
-    Kubernetes mounts secrets as links to a hidden folder beside them, so a link is followed as long as it stays inside.
-    """
-    target = Path(os.path.realpath(path, strict=True))
-    if not target.is_relative_to(os.path.realpath(path.parent)):
-        return None, "is a symbolic link that leaves its folder: put the file itself there"
-    if not stat.S_ISREG(os.lstat(target).st_mode):  # before open(), which wakes devices
-        return None, "is not a regular file"
-    descriptor = os.open(target, _OPEN)
-    try:
-        before = os.fstat(descriptor)
-        fault = _fault_of_status(before, policy)
-        if fault:
-            return None, fault
-        raw = b""
-        while chunk := os.read(descriptor, MAX_BYTES + 1 - len(raw)):
-            raw += chunk
-        after = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(raw) != before.st_size:
-        return None, "changed while it was read: try again"
-    return raw, None
-
-
-def _fault_of_status(status: os.stat_result, policy: Policy) -> str | None:
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file"
-    if status.st_size > MAX_BYTES:
-        return f"is larger than {MAX_BYTES} bytes"
-    if policy == "mounted":
-        return None
-    if status.st_mode & 0o077:
-        return f"may be read by others (mode {stat.S_IMODE(status.st_mode):04o}): run chmod 600 on it"
-    if status.st_uid not in (os.geteuid(), 0):
-        return f"belongs to user {status.st_uid}: expected user {os.geteuid()} or root"
-    return None
+    return None if secret is None else _checked(secret, f"the file {path}")

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict
 
 from trading.config.secret import Secret
-from trading.config.secrets import Policy, SecretsManager
+from trading.config.secret_files import Policy
+from trading.config.secrets import SecretsManager
 from trading.errors import ConfigurationError
 
 _T = TypeVar("_T")
@@ -86,6 +87,11 @@ class TradingConfig(BaseModel):
     ) -> SecretsManager:
         """The secrets of this configuration; `on_read` is handed each content, so that logs can redact it."""
         return SecretsManager((self.secrets_dir,), environ, self.secrets_policy, on_read=on_read)
+
+    def database_urls(self, secrets: SecretsManager) -> tuple[str, ...]:
+        """The database's URL as it is now, and the one to come while its password is changed; for asking again."""
+        fresh = secrets.get_database_urls() or ((self.database_url,) if self.database_url else ())
+        return tuple(url.reveal() for url in fresh)
 
     def describe(self) -> list[SettingRow]:
         """Each setting with its value and source, passwords masked."""

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import threading
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -21,6 +22,7 @@ class _Registry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: set[str] = set()
+        self._mirrors: list[Callable[[Collection[str]], object]] = []
         self.starts: tuple[str, ...] = ()
         self.pattern = re.compile("(?!)")  # matches nothing
 
@@ -34,10 +36,21 @@ class _Registry:
             prefixes = sorted({re.escape(shape[:_PREFIX]) + _REST for shape in found if len(shape) > _PREFIX})
             self.pattern = re.compile("|".join([*whole, *prefixes]))
             self.starts = tuple({shape[:_PREFIX] for shape in found})
+            mirrors = tuple(self._mirrors)
+        for tell in mirrors:  # not under the lock: whoever is told may log
+            tell(encodings(value))
+
+    def mirror(self, tell: Callable[[Collection[str]], object]) -> None:
+        with self._lock:
+            self._mirrors.append(tell)
+            values = tuple(self._values)
+        for value in values:
+            tell(encodings(value))
 
     def clear(self) -> None:
         with self._lock:
             self._values.clear()
+            self._mirrors.clear()
             self.starts = ()
 
 
@@ -52,6 +65,14 @@ def register_secret(value: str) -> None:
     password = _password(value) if "://" in value else value
     for secret in {password, unquote(password)}:
         _registry.add(secret)
+
+
+def mirror_secrets(tell: Callable[[Collection[str]], object]) -> None:
+    """Hand the encodings of each registered value to `tell`, and from now on those of each new one.
+
+    For another masking, such as Airflow's, which knows a value only as it stands.
+    """
+    _registry.mirror(tell)
 
 
 def register_address(url: str) -> None:
@@ -83,8 +104,8 @@ def _password(url: str) -> str:
         return url
 
 
-def shapes(value: str) -> set[str]:
-    """The texts that `value` becomes on its way to a log."""
+def encodings(value: str) -> set[str]:
+    """The texts that `value` becomes on its way into something longer."""
     raw = value.encode("utf-8", "backslashreplace")
     found = {value, quote(value, safe=""), quote_plus(value), raw.hex(), raw.hex().upper(), repr(value)[1:-1]}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -93,6 +114,10 @@ def shapes(value: str) -> set[str]:
             # The first letters hold bits of what came before, the last ones bits of what comes after.
             found.add(text[(0, 2, 3)[lead] :].rstrip("=")[: -1 if (lead + len(raw)) % 3 else None])
     found |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    # A line is JSON, so each shape stands in it escaped once more.
-    escaped = {json.dumps(shape, ensure_ascii=ascii_only)[1:-1] for shape in found for ascii_only in (False, True)}
-    return {shape for shape in escaped if len(shape) >= MIN_LENGTH}
+    return {text for text in found if len(text) >= MIN_LENGTH}
+
+
+def shapes(value: str) -> set[str]:
+    """The encodings of `value` as they stand in a line, which is JSON: each escaped once more."""
+    both = (False, True)
+    return {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in encodings(value) for ascii_only in both}

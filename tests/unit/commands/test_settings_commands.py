@@ -23,6 +23,9 @@ NEEDED = (
     "paper_api_secret",
 )
 
+#: Good for every secret, Fernet's key included.
+DANGER = "d4ngerd4ngerd4ngerd4ngerd4ngerd4ngerd4nger0="
+
 Write = Callable[[str, str], Path]
 
 
@@ -61,12 +64,12 @@ def test_secrets_are_created_once(trading: Trading, tmp_path: Path) -> None:
 def test_a_listing_never_shows_content(trading: Trading, secret: Write) -> None:
     """Age, mode and owner, and not a letter of the value."""
     for name in NEEDED:
-        secret(name, "d4nger" * 8)
+        secret(name, DANGER)
     for command in ("status", "check"):
         for more in ((), ("--json",)):
             said = trading("secrets", command, *more)
             assert said.code == 0
-            assert "d4nger" not in said.out + said.err
+            assert DANGER not in said.out + said.err
     row = rows(trading, "secrets", "check")["kill_switch_secret"]
     assert (row["mode"], row["problem"]) == ("0600", None)
     assert 0 <= row["age_s"] < 60
@@ -76,8 +79,8 @@ def test_a_listing_never_shows_content(trading: Trading, secret: Write) -> None:
     ("name", "content", "mode", "problem"),
     [
         ("kill_switch_secret", "short", 0o600, "too short"),
-        ("paper_api_key", "d4nger" * 8, 0o644, "may be read by others (mode 0644)"),
-        ("ui_admin_password", "d4nger\nsecond line", 0o600, "control character or a newline"),
+        ("paper_api_key", DANGER, 0o644, "may be read by others (mode 0644)"),
+        ("ui_admin_password", f"{DANGER}\nsecond line", 0o600, "control character or a newline"),
         ("database_url", "", 0o600, "empty or blank"),
     ],
 )
@@ -86,13 +89,13 @@ def test_a_bad_secret_fails_the_check(
 ) -> None:
     """Named, with what is wrong, with a code of its own, and without its content."""
     for each in NEEDED:
-        secret(each, "g" * 43)
+        secret(each, DANGER)
     secret(name, content).chmod(mode)
     said = trading("secrets", "check")
     assert said.code == 78
     assert name in said.err
     assert problem in said.err
-    assert "d4nger" not in said.out + said.err
+    assert DANGER not in said.out + said.err
 
 
 def test_every_missing_secret_is_named(trading: Trading, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,13 +103,13 @@ def test_every_missing_secret_is_named(trading: Trading, monkeypatch: pytest.Mon
     monkeypatch.setenv("TRADING_MODE", "sandbox")
     said = trading("secrets", "check")
     assert said.code == 78
-    for name in (*NEEDED[:5], "exchange_api_key", "exchange_api_secret"):
+    for name in (*NEEDED[:6], "exchange_api_key", "exchange_api_secret"):
         assert name in said.err.splitlines()[-1]
     assert "paper_api_key" not in said.out + said.err
 
 
 def test_a_secret_from_the_environment_names_its_variable(trading: Trading, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PAPER_API_KEY", "d4nger" * 8)
+    monkeypatch.setenv("PAPER_API_KEY", DANGER)
     row = rows(trading, "secrets", "status")["paper_api_key"]
     assert row["source"] == "environment PAPER_API_KEY"
     assert row["mode"] == ""

@@ -59,7 +59,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_signature_is_binances_documented_one() -> None:
     # the example of Binance's documentation, "HMAC keys", with its published throw-away secret
     account = Account(
-        name="doc", api_key="x", api_secret="NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
+        name="doc",
+        api_key="x",
+        api_secret="NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",  # pragma: allowlist secret
     )
     payload = (
         "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559"

@@ -67,14 +67,14 @@ def test_airflow_reads_its_own_keys_from_files_in_a_fresh_process(
     airflow: Callable[..., dict[str, Any]], secret: Callable[..., Path]
 ) -> None:
     secret("airflow_conf_fernet_key", FERNET + "\n")
-    secret("airflow_conf_secret_key", "the api key\n")
-    secret("airflow_conf_jwt_secret", "the jwt secret\n")
+    secret("airflow_conf_secret_key", "api-key-of-this-very-test-0123456789\n")
+    secret("airflow_conf_jwt_secret", "jwt-secret-of-this-very-test-0123456789\n")
     secret("database_url", "postgresql://user:pw@db.example:5432/airflow\n")
     read = airflow(READ, **OPTIONS)
     assert read == {
         "fernet_key": FERNET,
-        "secret_key": "the api key",
-        "jwt_secret": "the jwt secret",
+        "secret_key": "api-key-of-this-very-test-0123456789",
+        "jwt_secret": "jwt-secret-of-this-very-test-0123456789",
         "sql_alchemy_conn": "postgresql+psycopg://user:pw@db.example:5432/airflow",
         "async": "postgresql+psycopg://user:pw@db.example:5432/airflow",
     }

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Final, cast
@@ -23,6 +23,7 @@ from trading.adapters.postgres.fills import PostgresFills
 from trading.adapters.postgres.halt_signals import unverified_halts
 from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
+from trading.adapters.postgres.password import working_url
 from trading.adapters.postgres.queries import FOLDER
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
 from trading.adapters.postgres.risk import PostgresRisk, traffic_facts
@@ -92,13 +93,21 @@ class PostgresBooks:
 
 
 class PostgresLedger:
-    """Ledger. `code_version` is kept with each order event; `role` is what it acts as in the database."""
+    """Ledger. `code_version` is kept with each order event; `role` is what it acts as in the database.
+
+    `url` may be a callable, asked at each connection: for the URL, or for two of them while its password is changed.
+    """
 
     def __init__(
-        self, url: str, *, code_version: str = "", fence_wait_s: float = FENCE_WAIT_S, role: str = FLOWS_ROLE
+        self,
+        url: str | Callable[[], Sequence[str]],
+        *,
+        code_version: str = "",
+        fence_wait_s: float = FENCE_WAIT_S,
+        role: str = FLOWS_ROLE,
     ) -> None:
-        self._url = url
-        self._address = address(url)
+        self._urls = (lambda: (url,)) if isinstance(url, str) else url
+        self._address = address(self._urls()[0])
         self._code_version = code_version
         self._fence_wait_s = fence_wait_s
         self._role = role
@@ -108,6 +117,10 @@ class PostgresLedger:
 
     def __repr__(self) -> str:
         return f"PostgresLedger({self._address})"
+
+    @property
+    def _url(self) -> str:
+        return working_url(self._urls())
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresBooks]:
