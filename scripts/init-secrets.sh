@@ -10,7 +10,7 @@ folder=${1:-${TRADING_SECRETS_DIR:-$(dirname "$0")/../secrets}}
 names=(
   kill_switch_secret kill_switch_secret_b
   airflow_conf_fernet_key airflow_conf_secret_key airflow_conf_jwt_secret
-  db_password ui_admin_password
+  db_password redis_password ui_admin_password
   paper_api_key paper_api_secret
 )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NoReturn
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from trading.errors import ConfigurationError
 
@@ -24,6 +24,8 @@ MAX_BYTES: Final = 64 * 1024
 MIN_KILL_SWITCH_CHARACTERS: Final = 32
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
+#: A URL whose user stands before a host, without a password: postgresql://trading@postgres:5432/trading.
+_USER_ALONE: Final = re.compile(r"(postgres(?:ql)?://[^:/@?#\s]+)(@[^@/\s]+/[^@\s]*)")
 _FORBIDDEN: Final = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -126,12 +128,15 @@ class SecretsManager:
     def get_database_url(self) -> Secret | None:
         """The database's URL from the file `database_url` or TRADING_DATABASE_URL; None means the embedded one.
 
-        A bare DATABASE_URL is not looked at: it may belong to another program.
+        Where that names a user and no password, the secret `db_password` is the password, if it is there. A bare
+        DATABASE_URL is not looked at: it may belong to another program.
         """
         url = self._environ.get("TRADING_DATABASE_URL")
         from_environment = _checked("database_url", url, "TRADING_DATABASE_URL") if url else None
         if from_environment is not None and _has_password(from_environment.reveal()):
             self._allow_environment("database_url", "TRADING_DATABASE_URL")
+        elif (found := _USER_ALONE.fullmatch(url or "")) and (password := self.find_secret("db_password")) is not None:
+            from_environment = Secret("database_url", f"{found[1]}:{quote(password.reveal(), safe='')}{found[2]}")
         return self._agreed("database_url", self._from_folders("database_url"), from_environment)
 
     def _agreed(self, name: str, from_file: Secret | None, from_environment: Secret | None) -> Secret | None:

@@ -20,6 +20,7 @@ NAMES = {
     "airflow_conf_secret_key",
     "airflow_conf_jwt_secret",
     "db_password",
+    "redis_password",
     "ui_admin_password",
     "paper_api_key",
     "paper_api_secret",
