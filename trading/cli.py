@@ -47,6 +47,7 @@ _SETTINGS: Final = "Settings and tools"
 #: Every command: name, module, panel of the help, and what the list says of it.
 COMMANDS: Final = (
     ("up", "run", _INSTANCE, "Start everything on this machine, and trade until Ctrl-C."),
+    ("prepare", "prepare", _INSTANCE, "Before a deployment's start: schema, version, account."),
     ("down", "run", _INSTANCE, "Stop the instance that runs, from another terminal; or end what a killed one left."),
     ("status", "run", _INSTANCE, "What runs, where the web UI is, and its login (on a terminal only)."),
     ("doctor", "doctor", _INSTANCE, "Check everything that trading rests on, and say what to mend."),
