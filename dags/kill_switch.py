@@ -8,14 +8,14 @@ no entry is sent.
 from airflow.sdk import DAG, Param, task
 
 from run_ids import DagCronTrigger
-from trading_bridge import DEFAULTS, LIVE, run_flow
+from trading_bridge import AT_VENUE, LIVE, run_flow
 
 with DAG(
     "kill_switch",
     schedule=DagCronTrigger("kill_switch", "* * * * *"),
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=DEFAULTS | {"priority_weight": 100},
+    default_args=AT_VENUE | {"priority_weight": 100},
     params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
     **LIVE,
 ):

@@ -6,14 +6,14 @@ retried; the last reconciliation runs whatever became of it.
 
 from airflow.sdk import DAG, Param, task
 
-from trading_bridge import DECISIONS, DEFAULTS, LIVE, kill_switch_is_paused, run_flow
+from trading_bridge import AT_VENUE, DECISIONS, LIVE, kill_switch_is_paused, run_flow
 
 with DAG(
     "place_orders",
     schedule=[DECISIONS],
     doc_md=__doc__,
     tags=["trading", "orders"],
-    default_args=DEFAULTS | {"priority_weight": 70},
+    default_args=AT_VENUE | {"priority_weight": 70},
     params={"reason": Param("", type="string", description="Why this run was started by hand; kept with the run.")},
     **LIVE,
 ):

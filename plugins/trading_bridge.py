@@ -29,6 +29,8 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 #: A backfill never trades.
 LIVE_RUN_TYPES = ("scheduled", "manual", "asset_triggered")
 DEFAULTS = {"owner": "trading", "retries": 2, "retry_delay": timedelta(seconds=5)}
+#: Of tasks that talk to the venue: only the workers of this queue have its keys and a way out (docker-compose.yml).
+AT_VENUE = DEFAULTS | {"queue": "orders"}
 LIVE = {"start_date": START, "catchup": False, "max_active_runs": 1, "allowed_run_types": list(LIVE_RUN_TYPES)}
 
 
