@@ -65,7 +65,7 @@ COMMANDS: Final = (
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
-    ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),
+    ("db", "db", _SETTINGS, "The ledger's schema, its backups, and word of its restores."),
     ("exchange", "exchange", _SETTINGS, "The paper exchange: a venue on this machine that replays real candles."),
     ("airflow", "airflow", _SETTINGS, "Any command of Airflow, with this instance's environment."),
 )
