@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run reset test check crash crash-airflow bench mutants lock dev clean environment
+.PHONY: help run reset test check compose-test crash crash-airflow bench mutants lock dev clean environment
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
@@ -26,6 +26,11 @@ check: dev ## lint, format, insecure calls, committed secrets, types, layers, si
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture
+	@scripts/make-venv.sh "$(PYTHON)" lint tests/containers-lint.txt .venv/lint
+	PATH="$$PWD/.venv/lint/bin:$$PATH" scripts/check-containers.sh
+
+compose-test: dev ## docker-compose.yml in real containers, about ten minutes; skipped where there is no Docker engine
+	@exec $(BIN)/python -m tests.compose
 
 crash: dev ## the order path under every fault, about 20 minutes; FULL=1: the whole of docs/reliability.md, in hours
 	@exec $(BIN)/python -m tests.crash $(if $(filter-out 0,$(FULL)),--full)
@@ -44,6 +49,11 @@ lock: ## resolve the dependencies again, with hashes (needs uv)
 		--no-annotate pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate tests/requirements.in -o tests/requirements.txt
+	cp requirements.txt requirements-compose.txt # what both need, both take in the same version, where that is possible
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --extra compose pyproject.toml -o requirements-compose.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate tests/containers-lint.in -o tests/containers-lint.txt
 
 dev: environment ## the environment with the tools of the tests and checks
 	@scripts/make-venv.sh "$(PYTHON)" test tests/requirements.txt

@@ -5,7 +5,8 @@ Woken by new candles; wakes the placing.
 
 from airflow.sdk import DAG, Param, task
 
-from trading_bridge import CANDLES, DECISIONS, DEFAULTS, LIVE, run_flow
+from dag_defaults import CANDLES, DECISIONS, DEFAULTS, LIVE
+from trading_bridge import run_flow
 
 with DAG(
     "evaluate_strategies",

@@ -7,8 +7,9 @@ Pausing this DAG stops no halt: senders obey the halt itself, and reconcile_orde
 
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
+from dag_defaults import AT_VENUE, LIVE, REASON
 from halt_trigger import HaltTrigger
-from trading_bridge import DEFAULTS, LIVE, REASON, run_flow
+from trading_bridge import run_flow
 
 HALTS = Asset("trading://halts", watchers=[AssetWatcher(name="trading_control", trigger=HaltTrigger())])
 
@@ -17,7 +18,7 @@ with DAG(
     schedule=[HALTS],
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=DEFAULTS | {"priority_weight": 100, "retries": 10},
+    default_args=AT_VENUE | {"priority_weight": 100, "retries": 10},
     params={"reason": REASON},
     # A second halt must not wait for the first one's last look.
     **LIVE | {"max_active_runs": 4},

@@ -5,15 +5,16 @@ Checked, then stored; wakes the strategies.
 
 from airflow.sdk import DAG, Param, task
 
+from dag_defaults import AT_VENUE, CANDLES, LIVE
 from run_ids import DagCronTrigger
-from trading_bridge import CANDLES, DEFAULTS, LIVE, run_flow
+from trading_bridge import run_flow
 
 with DAG(
     "ingest_candles",
     schedule=DagCronTrigger("ingest_candles", "* * * * *"),
     doc_md=__doc__,
     tags=["trading", "data"],
-    default_args=DEFAULTS | {"priority_weight": 50},
+    default_args=AT_VENUE | {"priority_weight": 50},
     params={
         "timeframes": Param(
             [], type="array", items={"type": "string"}, description="Only these timeframes; empty: the portfolio's own."

@@ -7,15 +7,16 @@ no entry is sent.
 
 from airflow.sdk import DAG, task
 
+from dag_defaults import AT_VENUE, LIVE, REASON
 from run_ids import DagCronTrigger
-from trading_bridge import DEFAULTS, LIVE, REASON, run_flow
+from trading_bridge import run_flow
 
 with DAG(
     "kill_switch",
     schedule=DagCronTrigger("kill_switch", "* * * * *"),
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=DEFAULTS | {"priority_weight": 100},
+    default_args=AT_VENUE | {"priority_weight": 100},
     params={"reason": REASON},
     **LIVE,
 ):

@@ -6,14 +6,15 @@ retried; the last reconciliation runs whatever became of it.
 
 from airflow.sdk import DAG, task
 
-from trading_bridge import DECISIONS, DEFAULTS, LIVE, REASON, kill_switch_is_paused, run_flow
+from dag_defaults import AT_VENUE, DECISIONS, LIVE, REASON
+from trading_bridge import kill_switch_is_paused, run_flow
 
 with DAG(
     "place_orders",
     schedule=[DECISIONS],
     doc_md=__doc__,
     tags=["trading", "orders"],
-    default_args=DEFAULTS | {"priority_weight": 70},
+    default_args=AT_VENUE | {"priority_weight": 70},
     params={"reason": REASON},
     **LIVE,
 ):

@@ -13,8 +13,9 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import mask_secret
 
+from dag_defaults import AT_VENUE, LIVE
 from trading.logging.redaction import register_secret, shapes
-from trading_bridge import DEFAULTS, LIVE, run_flow
+from trading_bridge import run_flow
 
 RELEASE, LEAVE = "Use the token", "Leave everything as it is"
 WAIT = timedelta(minutes=15)
@@ -53,7 +54,7 @@ with DAG(
     "resume_trading",
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=DEFAULTS | {"priority_weight": 100, "retries": 0},
+    default_args=AT_VENUE | {"priority_weight": 100, "retries": 0},
     params={"token": Param(None, type=["null", "string"], title="Token", description="Empty: the run asks for it.")},
     **LIVE | {"max_active_runs": 4},  # a form that nobody answers must not keep others waiting
 ):

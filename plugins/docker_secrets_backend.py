@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 from airflow.secrets import BaseSecretsBackend
 
 from airflow_masking import masked
+from trading.config.broker import BROKER_URL, broker_url
 from trading.config.secret import Secret
 from trading.config.secrets import SecretsManager
 from trading.config.settings import TradingConfig, sqlalchemy_url
@@ -24,6 +25,8 @@ _MINE = re.compile(r"[a-z0-9_]{1,51}")  # with the longest prefix, 64 characters
 
 class DockerSecretsBackend(BaseSecretsBackend):
     """Files airflow_conn_<id>, airflow_var_<key> and airflow_conf_<option>; the database's URL from database_url.
+
+    The broker's URL is made from redis_password where airflow_conf_broker_url does not name another one.
 
     Airflow builds a new instance for every look-up, so the manager and the options live in the class. Connections and
     variables are read each time: a rotated file is seen at once.
@@ -63,6 +66,8 @@ class DockerSecretsBackend(BaseSecretsBackend):
         try:
             if cls._manager is None:
                 cls._manager = TradingConfig.from_env(os.environ).secrets(os.environ, on_read=register_secret)
-            return cls._manager.get_database_url() if name == "database_url" else cls._manager.find_secret(name)
+            if name == "database_url":
+                return cls._manager.get_database_url()
+            return broker_url(cls._manager) if name == BROKER_URL else cls._manager.find_secret(name)
         except ConfigurationError as error:
             raise AirflowSecretsBackendAccessDenied(str(error)) from None

@@ -1,12 +1,12 @@
 """From a task's context to the TradingManager, and from domain errors to Airflow's skip and fail."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, Param, get_current_context
+from airflow.sdk import Asset, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from dag_defaults import LIVE_RUN_TYPES
 from trading.domain.ids import Run
 from trading.errors import (
     DatabaseUnavailable,
@@ -19,19 +19,6 @@ from trading.errors import (
 
 if TYPE_CHECKING:
     from trading.manager import TradingManager
-
-#: What wakes whom. Backfills emit another asset, which wakes nothing that trades.
-CANDLES = Asset("trading://candles")
-DECISIONS = Asset("trading://decisions")
-
-#: Every scheduled DAG starts here; none catches up.
-START = datetime(2024, 1, 1, tzinfo=UTC)
-#: A backfill never trades.
-LIVE_RUN_TYPES = ("scheduled", "manual", "asset_triggered")
-DEFAULTS = {"owner": "trading", "retries": 2, "retry_delay": timedelta(seconds=5)}
-LIVE = {"start_date": START, "catchup": False, "max_active_runs": 1, "allowed_run_types": list(LIVE_RUN_TYPES)}
-#: Null, so that the field may be empty: a form with an empty field that has to be filled in can not be sent.
-REASON = Param(None, type=["null", "string"], description="Why this run was started by hand; kept with the run.")
 
 
 def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None = None) -> dict[str, int]:

@@ -57,6 +57,7 @@ class Alerting:
         """Look once and send what is due; how long to sleep, in seconds. Raises nothing: it outlives every trouble."""
         try:
             soon = self._step()
+            self._manager.config.alerts_sign.touch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
             log_event(logger, "watch_failed", level=logging.ERROR, reason=f"{type(error).__name__}: {error}")
             soon = False

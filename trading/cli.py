@@ -47,6 +47,7 @@ _SETTINGS: Final = "Settings and tools"
 #: Every command: name, module, panel of the help, and what the list says of it.
 COMMANDS: Final = (
     ("up", "run", _INSTANCE, "Start everything on this machine, and trade until Ctrl-C."),
+    ("prepare", "prepare", _INSTANCE, "Before a deployment's start: schema, version, account."),
     ("down", "run", _INSTANCE, "Stop the instance that runs, from another terminal; or end what a killed one left."),
     ("status", "run", _INSTANCE, "What runs, where the web UI is, and its login (on a terminal only)."),
     ("doctor", "doctor", _INSTANCE, "Check everything that trading rests on, and say what to mend."),
@@ -67,7 +68,7 @@ COMMANDS: Final = (
     ("alerts", "alerts", _CONTROL, "Alerts: what was told to whom, a test of each channel, and the watcher."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),
     ("secrets", "secrets", _SETTINGS, "The secrets: creating and checking them; their content is never shown."),
-    ("db", "db", _SETTINGS, "The ledger's schema, and word of its restores."),
+    ("db", "db", _SETTINGS, "The ledger's schema, its backups, and word of its restores."),
     ("exchange", "exchange", _SETTINGS, "The paper exchange: a venue on this machine that replays real candles."),
     ("airflow", "airflow", _SETTINGS, "Any command of Airflow, with this instance's environment."),
 )

@@ -1,4 +1,4 @@
-"""Airflow's REST API as a user with the admin's login sees it."""
+"""Airflow's REST API as a user who logged in sees it."""
 
 import json
 import urllib.parse
@@ -12,16 +12,17 @@ _PAGE = 100
 class AirflowRest:
     """A client of the api-server at `address`; it logs in anew where the server has been started again."""
 
-    def __init__(self, address: str, password: str) -> None:
+    def __init__(self, address: str, password: str, user: str = "admin") -> None:
         self._address = address
         self._password = password
-        self._token = ""
+        self._user = user
+        self.token = ""
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One request below /api/v2."""
-        if not self._token:
-            login = {"username": "admin", "password": self._password}
-            self._token = self._send("POST", "/auth/token", login)["access_token"]
+        if not self.token:
+            login = {"username": self._user, "password": self._password}
+            self.token = self._send("POST", "/auth/token", login)["access_token"]
         return self._send(method, f"/api/v2{path}", body)
 
     def run_ids(self) -> set[tuple[str, str]]:
@@ -67,8 +68,8 @@ class AirflowRest:
         request = urllib.request.Request(self._address + path, method=method)  # noqa: S310 - http, on this machine
         request.add_header("Content-Type", "application/json")
         request.add_header("Accept", "application/json")
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
         data = None if body is None else json.dumps(body).encode()
         with _OPENER.open(request, data, timeout=60) as response:
             answer: dict[str, Any] = json.loads(response.read() or b"{}")

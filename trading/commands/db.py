@@ -1,4 +1,4 @@
-"""`trading db`: the ledger's schema, and word of its restores."""
+"""`trading db`: the ledger's schema, its backups, and word of its restores."""
 
 import os
 from typing import Annotated
@@ -9,14 +9,17 @@ import typer
 from trading.adapters.postgres.connection import address
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.postgres.migrations import current, head, migrate
+from trading.commands.backup import backup, restore
 from trading.commands.invocation import command_run, examples, open_manager
 from trading.commands.restored import restored
 from trading.config.settings import TradingConfig
 from trading.errors import ConfigurationError
 from trading.local.instance_environment import environ_of_instance
 
-app = typer.Typer(help="The ledger's schema, and word of its restores.", no_args_is_help=True)
+app = typer.Typer(help="The ledger's schema, its backups, and word of its restores.", no_args_is_help=True)
 app.command("restored", epilog=examples('trading db restored --why "disk failed, backup of 3 March, 02:00"'))(restored)
+app.command("backup", epilog=examples("trading db backup", "trading db backup --keep 14"))(backup)
+app.command("restore", epilog=examples('trading db restore ledger-20260303T020000Z.dump --why "disk failed"'))(restore)
 
 
 def _url() -> str:

@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from trading.clock import SystemClock, random_id
+from trading.config.settings import TradingConfig
 from trading.errors import ConfigurationError
 from trading.logging.json_logger import setup_json_logging
 from trading.logging.log_context import bind
-from trading.paper.accounts import read_accounts
+from trading.logging.redaction import register_secret
+from trading.paper.accounts import FIRST_BALANCES, Account, read_accounts
 from trading.paper.opening import SAMPLE, PaperSettings
 from trading.paper.server import serve as serve_exchange
 
@@ -25,7 +27,13 @@ def exchange() -> None:
 def serve(
     *,
     state: Annotated[Path, typer.Option(help="Its book, an SQLite file of its own; made where there is none.")],
-    accounts: Annotated[Path, typer.Option(help="JSON: name, api_key, api_secret and first balances of each account.")],
+    accounts: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON: name, api_key, api_secret and first balances of each account; one account with the secrets"
+            " paper_api_key and paper_api_secret if left out."
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8900,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     data: Annotated[Path, typer.Option(help="A folder of candle files and exchange_info.json.")] = SAMPLE,
@@ -45,7 +53,7 @@ def serve(
         bind(correlation_id=f"exchange__{random_id()}")
     settings = PaperSettings(
         state=state,
-        accounts=read_accounts(accounts),
+        accounts=_account_of_secrets() if accounts is None else read_accounts(accounts),
         data=data,
         shift_weeks=0 if no_shift else shift_weeks,
     )
@@ -62,4 +70,18 @@ def serve(
         port,
         announce=lambda address: typer.echo(f"paper exchange: {address}", err=True),
         faults=injector,
+    )
+
+
+def _account_of_secrets() -> tuple[Account, ...]:
+    """The one account of a paper exchange that has its keys from where the pipeline has them."""
+    config = TradingConfig.from_env()
+    keys = config.secrets(on_read=register_secret).get_exchange_credentials(config.venue, "paper")
+    return (
+        Account(
+            name="default",
+            api_key=keys.api_key.reveal(),
+            api_secret=keys.api_secret.reveal(),
+            balances=FIRST_BALANCES,
+        ),
     )

@@ -14,7 +14,7 @@ Origin = Literal["generated", "asked", "written"]
 #: The services of docker-compose.yml. `worker`, which evaluates strategies, has no key of a venue, nor any that signs.
 _ORDERS: Final = ("orders", "cli")
 _AIRFLOW: Final = ("airflow-init", "api-server", "scheduler", "dag-processor", "triggerer")
-_LEDGER: Final = (*_AIRFLOW, "worker", *_ORDERS)
+_LEDGER: Final = (*_AIRFLOW, "worker", "alerts", *_ORDERS)
 
 _SIMULATED: Final = ("replay", "paper")
 _REAL: Final = ("sandbox", "live")
@@ -217,9 +217,9 @@ KNOWN: Final = (
         name="alert_url",
         purpose="where alerts go: an Apprise URL",
         origin="written",
-        readers=("worker",),
+        readers=("alerts",),
     ),
-    KnownSecret(name="alert_url_", purpose="one more channel for alerts", origin="written", readers=("worker",)),
+    KnownSecret(name="alert_url_", purpose="one more channel for alerts", origin="written", readers=("alerts",)),
     KnownSecret(name="airflow_conn_", purpose="a connection of Airflow", origin="written", readers=("worker",)),
     KnownSecret(name="airflow_var_", purpose="a variable of Airflow", origin="written", readers=("worker",)),
     KnownSecret(

@@ -68,9 +68,17 @@ class TradingConfig(BaseModel):
     visibility_lag_s: int
     sources: Mapping[str, str]
 
+    @property
+    def alerts_sign(self) -> Path:
+        """Touched by the watcher of alerts whenever it has looked; the container's health check asks for it."""
+        return self.log_path.with_name("alerts.alive")
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, *, root: Path | None = None) -> "TradingConfig":
-        """Settings from `environ`. Raises one ConfigurationError that names everything that is wrong with them."""
+        """Settings from `environ`. Raises one ConfigurationError that names everything that is wrong with them.
+
+        `root` holds dags/, plugins/, scripts/ and portfolio.toml: the checkout, or what TRADING_ROOT names.
+        """
         reader = _Reader(environ)
         values = _read_all(reader, (root or Path(__file__).parents[2]).absolute())
         if reader.problems:
@@ -143,6 +151,7 @@ class _Reader:
 def _read_all(reader: _Reader, root: Path) -> dict[str, Any]:
     """Every field but `database_url` and `sources`; problems stay in `reader`."""
     get = reader.get
+    root = get("root", "TRADING_ROOT", root, _path)
     mode = get("mode", "TRADING_MODE", "replay", _one_of(MODES))
     venue = get("venue", "TRADING_VENUE", "binance", _one_of(VENUES))
     home = get("home", "TRADING_HOME", root / ".trading", _path)

@@ -1,10 +1,12 @@
-"""Starts one of Airflow's components in this process, in the scheduler's case after importing what its tasks need.
+"""Starts one of Airflow's components in this process; where it runs tasks, after importing what they need.
 
-LocalExecutor forks its workers from the scheduler and each task from a worker (on Linux), so what is imported here is
-imported once. Without it every task of the chain imported for 2.5 s on an idle machine, and for 6 s where three started
-at the same tick. Airflow itself is not imported but run, as `python -m airflow` does.
+LocalExecutor forks its workers from the scheduler, Celery from its worker's first process, and each task is forked from
+such a worker (on Linux), so what is imported here is imported once. Without it every task of the chain imported for
+2.5 s on an idle machine, and for 6 s where three started at the same tick. Airflow itself is not imported but run, as
+`python -m airflow` does.
 
     python -m trading.local.airflow_component scheduler --skip-serve-logs
+    python -m trading.local.airflow_component celery worker --skip-serve-logs
 """
 
 import importlib
@@ -65,9 +67,11 @@ def end_with_a_killed_worker(executor: type[Any]) -> None:
 
 def main() -> None:
     """Become the component that the command line names."""
-    if sys.argv[1:2] == ["scheduler"]:
+    component = sys.argv[1:2]
+    if component in (["scheduler"], ["celery"]):
         for missing in preload(PRELOADED):
             sys.stderr.write(f"not preloaded: {missing}\n")
+    if component == ["scheduler"]:
         end_with_a_killed_worker(importlib.import_module("airflow.executors.local_executor").LocalExecutor)
     sys.argv[0] = "airflow"
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)

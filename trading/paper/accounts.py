@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from trading.domain.money import amount
 from trading.errors import ConfigurationError
+
+#: What an account starts with where no file of accounts says otherwise.
+FIRST_BALANCES: Final[Mapping[str, Decimal]] = {"USDT": Decimal(100_000)}
 
 _SHAPE = '[{"name": "default", "api_key": "…", "api_secret": "…", "balances": {"USDT": "100000"}}]'
 

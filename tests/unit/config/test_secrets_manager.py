@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trading.config.broker import broker_url
 from trading.config.secret import Secret
 from trading.config.secrets import SecretsManager
 from trading.errors import ConfigurationError
@@ -97,6 +98,35 @@ def test_a_database_url_with_a_password_is_a_secret_in_live_and_one_without_is_n
     assert url is not None
     assert url.reveal() == "postgresql://u@h/d"
     assert SecretsManager((), {"DATABASE_URL": "postgresql://stray/db"}).get_database_url() is None
+
+
+def test_a_url_that_names_a_user_alone_gets_the_password_of_the_secret(tmp_path: Path) -> None:
+    """Only where it is meant: not for a URL with a password, without a host, or where the file database_url differs."""
+    write(tmp_path, "p@ss/w:rd-long", "db_password")
+
+    def asked(url: str) -> str:
+        found = SecretsManager((tmp_path,), {"TRADING_MODE": "live", "TRADING_DATABASE_URL": url}).get_database_url()
+        assert found is not None
+        return found.reveal()
+
+    assert asked("postgresql://u@h:5432/d?x=1") == "postgresql://u:p%40ss%2Fw%3Ard-long@h:5432/d?x=1"
+    for untouched in ("postgresql://u@/d?host=/run", "postgresql://h/d", "postgresql:///d"):
+        assert asked(untouched) == untouched
+    write(tmp_path, "postgresql://u:other@h:5432/d", "database_url")
+    with pytest.raises(ConfigurationError, match="set twice and differs"):
+        asked("postgresql://u@h:5432/d")
+
+
+def test_the_broker_s_url_is_made_from_its_password_or_named_as_a_whole(tmp_path: Path) -> None:
+    assert broker_url(SecretsManager((tmp_path,), {})) is None
+    write(tmp_path, "p@ss-of-a-broker", "redis_password")
+    made = broker_url(SecretsManager((tmp_path,), {}))
+    assert made is not None
+    assert made.reveal() == "redis://:p%40ss-of-a-broker@redis:6379/0"
+    write(tmp_path, "rediss://:x@elsewhere:6380/1", "airflow_conf_broker_url")
+    named = broker_url(SecretsManager((tmp_path,), {}))
+    assert named is not None
+    assert named.reveal() == "rediss://:x@elsewhere:6380/1"
 
 
 def test_the_paper_exchange_has_keys_of_its_own(tmp_path: Path) -> None:

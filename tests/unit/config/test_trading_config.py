@@ -153,3 +153,12 @@ def test_passwords_of_urls_are_masked(url: str, masked: str) -> None:
 def test_the_database_url_becomes_sqlalchemy_s() -> None:
     assert sqlalchemy_url("postgresql://u@/d?host=/x") == "postgresql+psycopg://u@/d?host=/x"
     assert sqlalchemy_url("postgres://u@h/d") == "postgresql+psycopg://u@h/d"
+
+
+def test_an_installed_package_is_told_where_the_rest_of_the_project_is(tmp_path: Path) -> None:
+    config = TradingConfig.from_env({"TRADING_ROOT": str(tmp_path)})
+    assert (config.root, config.home, config.portfolio_path) == (
+        tmp_path,
+        tmp_path / ".trading",
+        tmp_path / "portfolio.toml",
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from paper_exchange import accounts_file
 
+from trading.commands import exchange
 from trading.commands.exchange import serve
 from trading.errors import ConfigurationError
 
@@ -59,3 +60,19 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 def test_two_ways_to_choose_the_shift_are_one_too_many(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="leave one out"):
         serve(state=tmp_path / "b", accounts=accounts_file(tmp_path), shift_weeks=1, no_shift=True)
+
+
+def test_without_a_file_of_accounts_the_pipelines_own_keys_open_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("paper_api_key", "paper_api_secret"):
+        (tmp_path / name).write_text(f"value of {name}\n")
+        (tmp_path / name).chmod(0o600)
+    monkeypatch.setenv("TRADING_SECRETS_DIR", str(tmp_path))
+    (account,) = exchange._account_of_secrets()
+    assert (account.name, account.api_key, account.api_secret) == (
+        "default",
+        "value of paper_api_key",
+        "value of paper_api_secret",
+    )
+    assert account.balances == {"USDT": 100_000}
