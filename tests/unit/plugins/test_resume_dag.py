@@ -19,7 +19,7 @@ USED, MASKED, HALTS = [], [], [1]
 resume = Any(run=lambda run, token: USED.append(token))
 standing = Any(run=lambda: Any(halts=HALTS, markdown="what stands"))
 signed_override.run_flow = lambda flow: flow(Any(resume=resume, standing=standing), "run") or {{"released": 1}}
-signed_override.mask_secret = MASKED.extend
+signed_override.mask = MASKED.extend
 signed_override.HITLOperator.execute = lambda self, context: "asks: " + str(self.body)
 
 
