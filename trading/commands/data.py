@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -22,7 +23,7 @@ app = typer.Typer()
 _FLOWS = ("ingest", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
 
 
-def _instant(text: str | datetime) -> datetime:
+def instant(text: str | datetime) -> datetime:
     """A date or a time of RFC 3339; without an offset it is UTC."""
     if isinstance(text, datetime):
         return text
@@ -41,11 +42,14 @@ def ingest(
     timeframe: Annotated[list[str] | None, typer.Option(help="May be repeated; the portfolio's if left out.")] = None,
     instrument: Annotated[list[str] | None, typer.Option(help="May be repeated; the portfolio's if left out.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(parser=_instant, metavar="TIME", help="From here on, UTC; else what is missing.")
+        datetime | None, typer.Option(parser=instant, metavar="TIME", help="From here on, UTC; else what is missing.")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=_instant, metavar="TIME", help="Up to here, UTC; else the venue's clock.")
+        datetime | None, typer.Option(parser=instant, metavar="TIME", help="Up to here, UTC; else the venue's clock.")
     ] = None,
+    accept_jump: Annotated[
+        bool, typer.Option("--accept-jump", help="Store prices that leap between a close and the next open: I looked.")
+    ] = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
@@ -56,6 +60,7 @@ def ingest(
         _require_timeframe(name)
     with open_run(verbose=verbose) as (manager, run):
         requests = manager.ingest_requests(timeframe, instruments=instrument, since=since, until=until)
+        requests = [replace(request, jump_accepted=accept_jump) for request in requests]
         with _progress() as progress:
             report = manager.ingest.run(run, requests, progress)
     fields: dict[str, object] = {"run_id": run.run_id, **report.counts, "newest_close": report.newest_close}
