@@ -20,25 +20,26 @@ from trading.errors import (
 if TYPE_CHECKING:
     from trading.manager import TradingManager
 
+    Flow = Callable[[TradingManager, Run], Any]
+
 #: What wakes whom. Backfills emit another asset, which wakes nothing that trades.
 CANDLES = Asset("trading://candles")
 DECISIONS = Asset("trading://decisions")
 
 #: Every scheduled DAG starts here; none catches up.
 START = datetime(2024, 1, 1, tzinfo=UTC)
-#: A backfill never trades.
-LIVE_RUN_TYPES = ("scheduled", "manual", "asset_triggered")
+LIVE_RUN_TYPES = ("scheduled", "manual", "asset_triggered")  # a backfill never trades
 DEFAULTS = {"owner": "trading", "retries": 2, "retry_delay": timedelta(seconds=5)}
 LIVE = {"start_date": START, "catchup": False, "max_active_runs": 1, "allowed_run_types": list(LIVE_RUN_TYPES)}
 
 
-def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None = None) -> dict[str, int]:
-    """Run a flow as this task: its counts are the task's result. Domain errors become skip, fail or retry."""
+def run_flow(flow: "Flow", outlet: Asset | None = None, run_types: tuple[str, ...] = LIVE_RUN_TYPES) -> dict[str, int]:
+    """Run a flow as this task: its counts are its result. Domain errors become skip, fail or retry."""
     from trading.manager import TradingManager  # noqa: PLC0415 - heavy, and only tasks need it
 
     context = get_current_context()
-    if str(context["dag_run"].run_type.value) not in LIVE_RUN_TYPES:
-        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not trade: expected {LIVE_RUN_TYPES}")
+    if str(context["dag_run"].run_type.value) not in run_types:
+        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not trade: expected {run_types}")
     manager = TradingManager.from_env()
     try:
         report = flow(manager, _run(context))
@@ -53,7 +54,8 @@ def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None 
     finally:
         manager.close()
     if outlet is not None:
-        context["outlet_events"][outlet].extra = {"run_id": context["dag_run"].run_id, **report.counts}
+        facts = {**report.counts, **getattr(report, "event", {})}
+        context["outlet_events"][outlet].extra = {"run_id": context["dag_run"].run_id, **facts}
     return dict(report.counts)
 
 

@@ -43,6 +43,11 @@ class IngestReport:
             "failed_instruments": len(self.failed),
         }
 
+    @property
+    def event(self) -> dict[str, object]:
+        """What an asset's event says of it beside the counts."""
+        return {"newest_close": max(self.newest_close.values()).isoformat() if self.newest_close else None}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestRequest:
@@ -93,14 +98,19 @@ class Ingest:
         self._clock = clock
         self._chunk = chunk_candles
 
-    def run(self, run: Run, requests: Sequence[IngestRequest], progress: Progress | None = None) -> IngestReport:
-        """Ingest every instrument; a bad one never stops the others. Raises ExchangeUnavailable where all failed."""
+    def run(
+        self, run: Run, requests: Sequence[IngestRequest], progress: Progress | None = None, *, flow: str = "ingest"
+    ) -> IngestReport:
+        """Ingest every instrument; a bad one never stops the others. Raises ExchangeUnavailable where all failed.
+
+        `flow` names it in the books: one run may hold several, each of its own name.
+        """
         show = progress or _silent
         return recorded(
             self._ledger,
             self._clock,
             run,
-            "ingest",
+            flow,
             lambda: _together([self._ingest(run, request, show) for request in requests]),
         )
 
