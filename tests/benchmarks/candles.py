@@ -10,7 +10,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,19 +19,24 @@ import numpy as np
 import psycopg
 
 from tests.benchmarks.figure import Figure
+from tests.benchmarks.paper_process import adapter, paper_process
 from tests.benchmarks.stage import RUN, bench_folder, durable_server, migrated_database
 from trading.adapters import binance_answers
 from trading.adapters.ccxt_exchange import load_binance
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.adapters.postgres.packed_candles import copy_rows
 from trading.adapters.postgres.queries import QUERIES
+from trading.clock import SystemClock
 from trading.domain.market import CandleSeries
+from trading.flows.ingest import Ingest, IngestRequest
 from trading.flows.store_candles import Window, store_window
 
 CANDLES: Final = 1_000_000
 READ: Final = 500_000
 FEW: Final = 50_000
 ROUNDS: Final = 3
+INSTRUMENTS: Final = 200
+INGEST_BAR_MS: Final = 5.0
 COPY_BAR, EXECUTEMANY_BAR, AGAIN_BAR = 1.7, 0.2, 1.2
 ADBC_BAR, ROWS_BAR, DECODE_BAR = 1.0, 1 / 2.3, 0.35
 _SAMPLE: Final = Path(__file__).parents[2] / "trading" / "paper" / "sample" / "BTC-USDT_1m.csv.gz"
@@ -60,7 +66,37 @@ def candles() -> Iterator[Figure]:
             yield from _stored(ledger, connection, series)
             yield from _read(ledger, connection, url, series)
         ledger.close()
+        yield _ingested(migrated_database(server, "ingested"), folder)
     yield _decoded()
+
+
+def _ingested(url: str, folder: Path) -> Figure:
+    """One live ingestion of 200 instruments from the paper exchange: what it costs us, the venue's time apart.
+
+    The sample has three; each is asked for as if it were many, so that every request and transaction is made.
+    """
+    ledger = PostgresLedger(url)
+    with paper_process(folder) as address:
+        flow = Ingest(ledger, adapter(address), SystemClock())
+        symbols = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+        request = IngestRequest(instruments=symbols, timeframe="1m", history=timedelta(minutes=10))
+        flow.run(RUN, [request])  # connects, and stores what there is
+        many = tuple(symbols[number % len(symbols)] for number in range(INSTRUMENTS))
+        taken = []
+        for _ in range(ROUNDS):
+            began = time.process_time()
+            flow.run(RUN, [replace(request, instruments=many)])
+            taken.append((time.process_time() - began) * 1000 / INSTRUMENTS)
+    ledger.close()
+    return Figure(
+        name="ingest_cpu_per_instrument",
+        ours=statistics.median(taken),
+        baseline_name="a millisecond",
+        baseline=1.0,
+        unit="ms",
+        bar=INGEST_BAR_MS,
+        runs=ROUNDS,
+    )
 
 
 def sample(rows: int) -> CandleSeries:

@@ -50,7 +50,7 @@ def test_candles_are_asked_for_in_explicit_windows(venue: ScriptedVenue) -> None
         [[2**63, *["1"] * 5]],
         [[1.5, *["1"] * 5]],
         [[True, *["1"] * 5]],
-        "klines",
+        [[0, *["1"] * 5]] * 1_001,
     ],
 )
 def test_candles_of_another_shape_stop_the_instrument(venue: ScriptedVenue, page: object) -> None:

@@ -8,9 +8,11 @@ doubled or made up, and each missing candle lies in exactly one gap.
 import os
 import random
 import signal
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -48,7 +50,7 @@ class SeededVenue:
         return T0
 
     def instruments(self, symbols: Sequence[str]) -> list[Any]:
-        return [BTC for _ in symbols]
+        return [replace(BTC, symbol=symbol) for symbol in symbols]
 
     def candles(self, instrument: str, timeframe: str, *, since_ms: int, until_ms: int) -> CandleSeries:
         if self._chance.random() < 0.05:
@@ -134,6 +136,7 @@ def _forked(work: Callable[[], None]) -> int:
         work()
         os._exit(0)
     except BaseException:  # noqa: BLE001 - a child never returns into its parent's code
+        traceback.print_exc()
         os._exit(1)
 
 
