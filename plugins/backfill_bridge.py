@@ -9,10 +9,11 @@ from trading_bridge import run_flow
 
 #: Nothing is scheduled on it: candles of the past are no reason to decide or to trade.
 BACKFILLED = Asset("trading://backfilled_candles")
+#: What its tasks do. Airflow insists on scheduled runs where there is a schedule; the timetable gives it none.
 RUN_TYPES = ("backfill", "manual")
 #: Before any candle: a DAG's start bounds what may be asked for.
 START = datetime(2009, 1, 1, tzinfo=UTC)
-BACKFILL = {"start_date": START, "catchup": False, "max_active_runs": 2, "allowed_run_types": list(RUN_TYPES)}
+BACKFILL = {"start_date": START, "catchup": False, "max_active_runs": 2, "allowed_run_types": ["scheduled", *RUN_TYPES]}
 
 
 def instruments() -> list[str]:

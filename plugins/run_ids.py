@@ -60,7 +60,7 @@ class DagCronInterval(_NamesItsDag, CronDataIntervalTimetable):
     ) -> DagRunInfo | None:
         """The next interval for a backfill, which asks with catch-up; none for the scheduler, which does not.
 
-        A DAG that merely refused scheduled runs would be tried again, with a warning, in every loop of the scheduler.
+        A DAG with a schedule may not refuse scheduled runs.
         """
         if not restriction.catchup:
             return None

@@ -20,7 +20,7 @@ from trading.ports.ledger import RunRecord
 
 app = typer.Typer()
 
-_FLOWS = ("ingest", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
+_FLOWS = ("ingest", "import_candles", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
 
 
 def instant(text: str | datetime) -> datetime:

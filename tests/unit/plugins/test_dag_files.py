@@ -30,7 +30,7 @@ print(json.dumps({
             "tasks": {
                 task.task_id: {
                     "retries": task.retries, "after": sorted(task.upstream_task_ids), "teardown": task.is_teardown,
-                    "outlets": [outlet.uri for outlet in task.outlets],
+                    "outlets": [outlet.name for outlet in task.outlets],
                 } for task in dag.tasks
             },
         } for dag in bag.dags.values()
@@ -66,7 +66,7 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
     assert tasks["reconcile_after"]["after"] == ["place"]
     assert tasks["reconcile_after"]["teardown"]
     backfill = dags["backfill_candles"]
-    assert set(backfill["run_types"]) == {"backfill", "manual"}
+    assert set(backfill["run_types"]) == {"backfill", "manual", "scheduled"}
     assert backfill["tasks"]["backfill"]["after"] == ["configured_instruments"]
     assert backfill["tasks"]["backfill"]["outlets"] == ["trading://backfilled_candles"]
     assert not any("backfilled" in dag["wakes_on"] for dag in dags.values())
