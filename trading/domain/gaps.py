@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trading.domain.market import Panel, timeframe_s
 
 #: A quiet stretch that is longer, and longer than one candle, is taken for an outage. Of the 13,947 stretches without
-#: a candle in two years of Bitfinex's BTC/USD 1m, which makes none when nothing trades, 8 are longer.
+#: a candle in two years of Bitfinex's BTC/USD 1m, which makes none when nothing trades, 7 are longer.
 LONGEST_QUIET_MS: Final = 3_600_000
 
 

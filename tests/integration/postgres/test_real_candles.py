@@ -129,7 +129,7 @@ def test_twenty_four_instruments_come_back_as_they_went_in(postgres_ledger: Post
 def test_a_venue_without_quiet_candles_has_quiet_minutes_and_outages(
     postgres_ledger: PostgresLedger, tmp_path: Path
 ) -> None:
-    """Two years of Bitfinex minutes: 13,947 stretches without a candle, of which 8 are longer than an hour."""
+    """Two years of Bitfinex minutes: 13,947 stretches without a candle, of which 7 are longer than an hour."""
     path = Path(FOLDER or "") / "bitfinex_BTC-USD_1m_2018-2019.parquet"
     made = datetime(2020, 1, 1, tzinfo=UTC)
     report = load(postgres_ledger, path, timeframe="1m", instrument="BTC/USD", taken_at=made, every_candle=False)
@@ -138,7 +138,7 @@ def test_a_venue_without_quiet_candles_has_quiet_minutes_and_outages(
     assert (one.gaps, one.missing_outage + one.missing_no_trades) == (13_947, 17_974)
     with postgres_ledger.transaction() as books:
         found = books.candles.gaps("BTC/USD", "1m", since_ms=0, until_ms=4 * 10**12)
-    assert sum(gap.kind is GapKind.OUTAGE for gap in found) == 8
+    assert sum(gap.kind is GapKind.OUTAGE for gap in found) == 7
     assert_same_rows(
         exported(postgres_ledger, tmp_path / "out_1m.parquet", "1m"),
         {"BTC/USD": next(iter(rows_of_unnamed(path).values()))},
