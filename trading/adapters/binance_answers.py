@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -34,7 +36,7 @@ _STATUS: Final[Mapping[str, VenueOrderStatus]] = MappingProxyType(
     }
 )
 _SIDES: Final[Mapping[str, Side]] = MappingProxyType({"BUY": Side.BUY, "SELL": Side.SELL})
-_CANDLE_COLUMNS: Final = 6
+_PRICES_AND_VOLUME: Final = itemgetter(1, 2, 3, 4, 5)  # of a candle's row
 _PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
@@ -177,11 +179,12 @@ def candles(payload: Any, symbol: str, *, most: int) -> CandleSeries:
             return CandleSeries.from_rows([])
         if len(payload) > most:
             raise ValueError(f"expected at most {most} rows, as was asked for, got {len(payload)}")
-        columns = list(zip(*payload, strict=True))[:_CANDLE_COLUMNS]
-        open_ms = np.array(columns[0])
-        if open_ms.dtype != np.int64 or len(columns) < _CANDLE_COLUMNS:
+        open_ms = np.array([row[0] for row in payload])
+        if open_ms.dtype != np.int64:
             raise TypeError(f"expected a whole number of milliseconds and five texts, got {payload[0]!r}")
-        return CandleSeries(open_ms, *(np.array(list(map(float, column))) for column in columns[1:]))
+        texts = chain.from_iterable(map(_PRICES_AND_VOLUME, payload))
+        numbers = np.fromiter(map(float, texts), dtype=np.float64, count=5 * len(open_ms))
+        return CandleSeries(open_ms, *np.ascontiguousarray(numbers.reshape(-1, 5).T))
 
 
 def candle_pages(pages: Sequence[CandleSeries], *, since_ms: int, until_ms: int) -> CandleSeries:
