@@ -39,6 +39,7 @@ crash-airflow: dev ## hours of kills, pauses, zombies and clears on a real Airfl
 	@exec $(BIN)/python -m tests.e2e.crash_airflow
 
 bench: dev ## figures against their bars; ONLY=name for one of them
+	@scripts/make-venv.sh "$(PYTHON)" bench tests/benchmarks/requirements.txt
 	@exec $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 mutants: dev ## alter the order path line by line: do the tests notice?; ONLY=module for one of its files
@@ -54,6 +55,8 @@ lock: ## resolve the dependencies again, with hashes (needs uv)
 		--no-annotate --extra compose pyproject.toml -o requirements-compose.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate tests/containers-lint.in -o tests/containers-lint.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate tests/benchmarks/requirements.in -o tests/benchmarks/requirements.txt
 
 dev: environment ## the environment with the tools of the tests and checks
 	@scripts/make-venv.sh "$(PYTHON)" test tests/requirements.txt

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
-from airflow.timetables.base import DataInterval, Timetable
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 from airflow.utils.types import DagRunType
@@ -49,11 +49,23 @@ class DagCronTrigger(_NamesItsDag, CronTriggerTimetable):
 
 
 class DagCronInterval(_NamesItsDag, CronDataIntervalTimetable):
-    """A run for each interval between two ticks of `cron` (UTC), at its end: what backfills need."""
+    """A run for each interval between two ticks of `cron` (UTC), and only for a backfill that asks for it."""
 
     def __init__(self, dag_id: str, cron: str) -> None:
         super().__init__(cron, timezone="UTC")
         self.dag_id = dag_id
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The next interval for a backfill, which asks with catch-up; none for the scheduler, which does not.
+
+        A DAG with a schedule may not refuse scheduled runs.
+        """
+        if not restriction.catchup:
+            return None
+        last = last_automated_data_interval
+        return super().next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Timetable:

@@ -1,13 +1,13 @@
 """From a task's context to the TradingManager, and from domain errors to Airflow's skip and fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from dag_defaults import LIVE_RUN_TYPES
-from trading.domain.ids import Run
+from run_context import run_of
 from trading.errors import (
     DatabaseUnavailable,
     ExchangeUnavailable,
@@ -18,31 +18,35 @@ from trading.errors import (
 )
 
 if TYPE_CHECKING:
+    from trading.domain.ids import Run
     from trading.manager import TradingManager
 
+    Flow = Callable[[TradingManager, Run], Any]
 
-def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None = None) -> dict[str, int]:
-    """Run a flow as this task: its counts are the task's result. Domain errors become skip, fail or retry."""
+
+def run_flow(flow: "Flow", outlet: Asset | None = None, run_types: tuple[str, ...] = LIVE_RUN_TYPES) -> dict[str, int]:
+    """Run a flow as this task: its counts are its result. Domain errors become skip, fail or retry."""
     from trading.manager import TradingManager  # noqa: PLC0415 - heavy, and only tasks need it
 
     context = get_current_context()
-    if str(context["dag_run"].run_type.value) not in LIVE_RUN_TYPES:
-        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not trade: expected {LIVE_RUN_TYPES}")
+    if str(context["dag_run"].run_type.value) not in run_types:
+        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not trade: expected {run_types}")
     manager = TradingManager.from_env()
     try:
-        report = flow(manager, _run(context))
+        report = flow(manager, run_of(context))
     except (TradingHalted, OrderDenied) as error:
         raise AirflowSkipException(str(error)) from error
     except (ExchangeUnavailable, DatabaseUnavailable):  # done again: each flow may be, but for placing (retries=0)
         raise
     except TradingError as error:
         if isinstance(error, InvariantViolation):
-            manager.halt.run(_run(context), author="airflow", reason=str(error))
+            manager.halt.run(run_of(context), author="airflow", reason=str(error))
         raise AirflowFailException(str(error)) from error
     finally:
         manager.close()
     if outlet is not None:
-        context["outlet_events"][outlet].extra = {"run_id": context["dag_run"].run_id, **report.counts}
+        facts = {**report.counts, **getattr(report, "event", {})}
+        context["outlet_events"][outlet].extra = {"run_id": context["dag_run"].run_id, **facts}
     return dict(report.counts)
 
 
@@ -50,18 +54,3 @@ def kill_switch_is_paused() -> bool:
     """Airflow's own word, read afresh and handed on as it is: the sender refuses what is neither yes nor no."""
     paused: bool = get_current_context()["ti"].get_dag("kill_switch").is_paused
     return paused
-
-
-def _run(context: Mapping[str, Any]) -> Run:
-    """Who runs: the DAG run's id is the correlation id, and its causes are the runs whose assets woke it."""
-    dag_run = context["dag_run"]
-    reason = (context.get("params") or {}).get("reason")
-    events = [event for events in (context.get("triggering_asset_events") or {}).values() for event in events]
-    causes = {str(event.source_run_id) for event in events if getattr(event, "source_run_id", None)}
-    return Run(
-        run_id=dag_run.run_id,
-        dag_id=dag_run.dag_id,
-        actor=f"airflow: {reason}" if reason else "airflow",
-        run_type=dag_run.run_type.value,
-        causes=tuple(sorted(causes)),
-    )

@@ -61,6 +61,7 @@ COMMANDS: Final = (
     ("positions", "orders", _BOOKS, "What each strategy holds, and what it is worth at the last close."),
     ("balances", "orders", _BOOKS, "The ledger's balances by sub-account and currency."),
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
+    ("data", "market_data", _BOOKS, "Market data: what is stored, whether it holds together, files in and out."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
     ("flatten", "flatten", _CONTROL, "Halt, cancel entries, and sell what is held, under a signed override."),

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.candles import candles
 from tests.benchmarks.create_order import create_order
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.latency import latency
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "eight_senders": eight_senders,
     "create_order": create_order,
     "place": place,
+    "candles": candles,
     "latency": latency,
 }
 

@@ -21,7 +21,10 @@ def candle(open_ms: int, close: str = "1.5") -> list[object]:
 
 
 def test_candles_are_asked_for_in_explicit_windows(venue: ScriptedVenue) -> None:
-    """A page has an end of its own, so that a gap cannot make it jump; what was not asked for is left out."""
+    """A page has an end of its own, so that a gap cannot make it jump; what was not asked for is left out.
+
+    Rows that contradict each other are left as they came: whoever stores them refuses both.
+    """
     since = to_ms(NOW) // 60_000 * 60_000
     until = since + 1_500 * 60_000
     venue.will(
@@ -29,14 +32,27 @@ def test_candles_are_asked_for_in_explicit_windows(venue: ScriptedVenue) -> None
         answer([candle(since + 1_200 * 60_000)]),
     )
     series = exchange_at(venue).candles("BTC/USDT", "1m", since_ms=since, until_ms=until)
-    assert series.open_ms.tolist() == [since, since + 60_000, since + 1_200 * 60_000]
-    assert series.close.tolist() == [1.5, 1.7, 1.5]
+    assert series.open_ms.tolist() == [since, since + 60_000, since + 60_000, since + 1_200 * 60_000]
+    assert series.close.tolist() == [1.5, 1.6, 1.7, 1.5]
     assert series.close.dtype == np.float64
     windows = [(int(r.parameters["startTime"]), int(r.parameters["endTime"])) for r in venue.arrived]
     assert windows == [(since, since + 60_000_000 - 1), (since + 60_000_000, until - 1)]
 
 
-@pytest.mark.parametrize("page", [{}, [[1, "2"]], [["x", *["1"] * 5]], [[1, None, "1", "1", "1", "1"]], [7]])
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        [[1, "2"]],
+        [["x", *["1"] * 5]],
+        [[1, None, "1", "1", "1", "1"]],
+        [7],
+        [[2**63, *["1"] * 5]],
+        [[1.5, *["1"] * 5]],
+        [[True, *["1"] * 5]],
+        [[0, *["1"] * 5]] * 1_001,
+    ],
+)
 def test_candles_of_another_shape_stop_the_instrument(venue: ScriptedVenue, page: object) -> None:
     """One sentence that names it, and no traceback of a parser."""
     venue.will(answer(page))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 
-from tests.crash import in_memory, on_postgres, sigkill
+from tests.crash import in_memory, ingestion, on_postgres, sigkill
 from tests.crash.kill_points import POINTS
 from tests.crash.pool import CHUNK, Schedule
 from tests.crash.real_processes import create_database
@@ -101,6 +101,14 @@ SUITES: Final = {
             world=partial(_with_server, sigkill.schedule),
             expected=_KILLED,
             chunk=1,
+        ),
+        # Each seed is a plan of eight ingesters.
+        Suite(
+            name="ingestion",
+            full=1_000,
+            world=partial(_with_server, ingestion.schedule),
+            expected=ingestion.EXPECTED,
+            chunk=5,
         ),
         # Each seed starts a server of its own and kills it at each of the twelve points: 108 restarts.
         Suite(

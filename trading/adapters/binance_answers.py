@@ -1,12 +1,16 @@
 """Binance's answers as our nouns. Money goes from text to Decimal, never through a float; candles are float64."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
+
+import numpy as np
 
 from trading.adapters.ccxt_errors import Reply, unknown_outcome
 from trading.domain.key_rights import KeyRights
@@ -33,7 +37,7 @@ _STATUS: Final[Mapping[str, VenueOrderStatus]] = MappingProxyType(
     }
 )
 _SIDES: Final[Mapping[str, Side]] = MappingProxyType({"BUY": Side.BUY, "SELL": Side.SELL})
-_CANDLE_COLUMNS: Final = 6
+_PRICES_AND_VOLUME: Final = itemgetter(1, 2, 3, 4, 5)  # of a candle's row
 _PLAIN_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
@@ -181,18 +185,27 @@ def _tighter_up(rules: VenueRules) -> Decimal:
     return min((up for up in (rules.bid_multiplier_up, rules.ask_multiplier_up) if up), default=ZERO)
 
 
-def candle_rows(payload: Any, symbol: str) -> list[tuple[int, float, float, float, float, float]]:
-    """Rows of (open_ms, open, high, low, close, volume) as they came. Raises DataError for another shape."""
+def candles(payload: Any, symbol: str, *, most: int) -> CandleSeries:
+    """One page as it came, column by column. Raises DataError for another shape, and for more rows than `most`."""
     with reading(f"candles of {symbol}"):
-        return [_candle_row(row) for row in _rows(payload)]
+        if not _rows(payload):
+            return CandleSeries.from_rows([])
+        if len(payload) > most:
+            raise ValueError(f"expected at most {most} rows, as was asked for, got {len(payload)}")
+        open_ms = np.array([row[0] for row in payload])
+        if open_ms.dtype != np.int64:
+            raise TypeError(f"expected a whole number of milliseconds and five texts, got {payload[0]!r}")
+        texts = chain.from_iterable(map(_PRICES_AND_VOLUME, payload))
+        numbers = np.fromiter(map(float, texts), dtype=np.float64, count=5 * len(open_ms))
+        return CandleSeries(open_ms, *np.ascontiguousarray(numbers.reshape(-1, 5).T))
 
 
-def candle_series(
-    rows: list[tuple[int, float, float, float, float, float]], *, since_ms: int, until_ms: int
-) -> CandleSeries:
-    """Those within [since_ms, until_ms), ascending; where two claim one open, the one that came last."""
-    newest = {row[0]: row for row in rows if since_ms <= row[0] < until_ms}
-    return CandleSeries.from_rows([newest[open_ms] for open_ms in sorted(newest)])
+def candle_pages(pages: Sequence[CandleSeries], *, since_ms: int, until_ms: int) -> CandleSeries:
+    """Several pages as one: what lies within [since_ms, until_ms), ascending, doubled rows in the order they came."""
+    names = ("open_ms", "open", "high", "low", "close", "volume")
+    series = CandleSeries(*(np.concatenate([getattr(page, name) for page in pages]) for name in names))
+    series = series.take((series.open_ms >= since_ms) & (series.open_ms < until_ms))
+    return series.take(np.argsort(series.open_ms, kind="stable"))
 
 
 def best_prices(payload: Any) -> dict[str, BestPrices]:
@@ -205,11 +218,6 @@ def best_prices(payload: Any) -> dict[str, BestPrices]:
                 raise DataError(f"best prices of {row['symbol']}: expected 0 < bid <= ask, got {bid} and {ask}")
             prices[_text(row["symbol"])] = BestPrices(bid=bid, ask=ask)
     return prices
-
-
-def _candle_row(row: Any) -> tuple[int, float, float, float, float, float]:
-    opened, high, low, close, volume = (float(_text(value)) for value in row[1:_CANDLE_COLUMNS])
-    return _integer(row[0]), opened, high, low, close, volume
 
 
 def _rows(payload: Any) -> list[Any]:

@@ -110,7 +110,7 @@ class CcxtExchange:
     def candles(self, instrument: str, timeframe: str, *, since_ms: int, until_ms: int) -> CandleSeries:
         """Candles with since_ms ≤ open_ms < until_ms, ascending, as the venue gives them: the last one may be open."""
         page_ms = timeframe_s(timeframe) * 1000 * self._can.candles_per_call
-        rows = []
+        pages, most = [CandleSeries.from_rows([])], self._can.candles_per_call
         # Explicit windows: a page without an end jumps over a gap without a word.
         for start_ms in range(since_ms, until_ms, page_ms):
             parameters = {
@@ -118,10 +118,10 @@ class CcxtExchange:
                 "interval": timeframe,
                 "startTime": start_ms,
                 "endTime": min(start_ms + page_ms, until_ms) - 1,
-                "limit": self._can.candles_per_call,
+                "limit": most,
             }
-            rows += answers.candle_rows(self._wire.read("publicGetKlines", parameters), instrument)
-        return answers.candle_series(rows, since_ms=since_ms, until_ms=until_ms)
+            pages.append(answers.candles(self._wire.read("publicGetKlines", parameters), instrument, most=most))
+        return answers.candle_pages(pages, since_ms=since_ms, until_ms=until_ms)
 
     def best_prices(self, symbols: Sequence[str]) -> dict[str, BestPrices]:
         """Bid and ask now, by symbol."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from trading.ports.ledger import RunRecord
 
 app = typer.Typer()
 
-_FLOWS = ("ingest", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
+_FLOWS = ("ingest", "import_candles", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
 
 
 def instant(text: str | datetime) -> datetime:
@@ -46,6 +47,9 @@ def ingest(
     until: Annotated[
         datetime | None, typer.Option(parser=instant, metavar="TIME", help="Up to here, UTC; else the venue's clock.")
     ] = None,
+    accept_jump: Annotated[
+        bool, typer.Option("--accept-jump", help="Store prices that leap between a close and the next open: I looked.")
+    ] = False,
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
@@ -56,6 +60,7 @@ def ingest(
         _require_timeframe(name)
     with open_run(verbose=verbose) as (manager, run):
         requests = manager.ingest_requests(timeframe, instruments=instrument, since=since, until=until)
+        requests = [replace(request, jump_accepted=accept_jump) for request in requests]
         with _progress() as progress:
             report = manager.ingest.run(run, requests, progress)
     fields: dict[str, object] = {"run_id": run.run_id, **report.counts, "newest_close": report.newest_close}

@@ -114,6 +114,7 @@ def _portfolio(parsed: PortfolioFile, content_hash: str) -> Portfolio:
             allocation=strategy.allocation,
             rebalance_threshold_bps=strategy.rebalance_threshold_bps,
             grace_s=strategy.grace_s,
+            max_missing_candles=strategy.max_missing_candles,
             resting=RestPolicy(
                 when_rested=WhenRested(strategy.when_rested),
                 reprice_times=strategy.reprice_times,

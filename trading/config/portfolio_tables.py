@@ -43,6 +43,7 @@ class StrategyTable(Table):
     allocation: Annotated[_Number, Field(gt=0, le=1)]
     rebalance_threshold_bps: Annotated[_Number, Field(ge=0, le=10_000)] = Decimal(0)
     grace_s: Annotated[StrictInt, Field(ge=0, le=3_600)] = 20
+    max_missing_candles: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
     when_rested: Literal["give_up", "reprice", "cross"] = RestPolicy().when_rested.value
     reprice_times: Annotated[StrictInt, Field(ge=1, le=MAX_GENERATIONS - 1)] = RestPolicy().reprice_times
     max_slippage_bps: Annotated[_Number, Field(gt=0, le=1_000)] = RestPolicy().max_slippage_bps

@@ -1,11 +1,18 @@
 """Which candles may be trusted: closed, on the grid, inside the window that was asked for, and sane."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.market import CandleSeries, timeframe_s
+from trading.domain.market import CandleSeries, from_ms, timeframe_s
+from trading.errors import InvariantViolation
+
+#: From one candle's close to the next one's open no market moves by more than this factor: the instrument was
+#: re-scaled, or its name belongs to another thing now. LUNA came back at 20,000 times its last price, under its name;
+#: in its collapse before, no open was more than 1 % from the close before it.
+LARGEST_JUMP: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +45,34 @@ def split_candles(
     usable = np.flatnonzero((reasons == "") & ~is_open)
     _, last = np.unique(series.open_ms[usable][::-1], return_index=True)
     return series.take(usable[::-1][last]), refused
+
+
+def compared(stored: CandleSeries, incoming: CandleSeries) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which incoming candles are new, and which restate a stored one. Both series ascend.
+
+    Raises InvariantViolation where one period comes twice: nobody could say which counts.
+    """
+    if (np.diff(incoming.open_ms) <= 0).any():
+        raise InvariantViolation("expected a series with each open time once, ascending")
+    if not len(stored):
+        return np.ones(len(incoming), dtype=bool), np.zeros(len(incoming), dtype=bool)
+    place = np.minimum(np.searchsorted(stored.open_ms, incoming.open_ms), len(stored) - 1)
+    is_new = stored.open_ms[place] != incoming.open_ms
+    differs = np.zeros(len(incoming), dtype=bool)
+    for name in ("open", "high", "low", "close", "volume"):
+        differs |= getattr(stored, name)[place] != getattr(incoming, name)
+    return is_new, differs & ~is_new
+
+
+def leaps(series: CandleSeries, close_before: float | None) -> dict[int, str]:
+    """Opens, in ms, at which the price leaves its scale since the close before, each with a sentence about it."""
+    before = np.concatenate([[series.open[0] if close_before is None else close_before], series.close[:-1]])
+    ratio = series.open / before
+    return {
+        int(series.open_ms[row]): f"from a close at {before[row]:g} to an open at {series.open[row]:g} at"
+        f" {from_ms(series.open_ms[row]).isoformat()}"
+        for row in np.flatnonzero((ratio > LARGEST_JUMP) | (ratio < 1 / LARGEST_JUMP))
+    }
 
 
 def _insane(series: CandleSeries) -> NDArray[np.bool_]:

@@ -47,6 +47,7 @@ class StrategyPlan:
     allocation: Decimal  # share of the account's equity, 0 … 1
     rebalance_threshold_bps: Decimal = Decimal(0)  # of the strategy's own equity; smaller changes are left alone
     grace_s: int = 20  # after the close: how long a late candle is waited for
+    max_missing_candles: int = 0  # of one instrument, in its window: beyond that a gap gives no signal
     resting: RestPolicy = field(default_factory=RestPolicy)  # how it goes on where limit orders rested too long
     parameters: Parameters = field(default_factory=Parameters)
     enabled: bool = True

@@ -17,6 +17,7 @@ from trading.domain.market import Panel, from_ms, timeframe_s
 from trading.domain.portfolio import StrategyPlan
 from trading.errors import DatabaseError, DataError, TradingError
 from trading.flows.recording import recorded
+from trading.flows.trusted_panel import trusted_panel
 from trading.logging.events import log_event
 from trading.ports.ledger import Ledger
 
@@ -97,7 +98,7 @@ class Evaluate:
             if as_of is None:
                 return []
             before = books.decisions.newest(plan.name)
-            panel = books.candles.panel(plan.instruments, plan.timeframe, until=as_of, candles=strategy.warmup)
+            panel = trusted_panel(books.candles, plan.instruments, plan.timeframe, until=as_of, candles=strategy.warmup)
         decision = decide(strategy, panel, as_of, at, run)
         missed = missed_closes(before, decision)
         with self._ledger.transaction() as books:
@@ -130,11 +131,14 @@ def newest_complete_close(plan: StrategyPlan, newest_open_ms: Mapping[str, int],
 
 
 def decide(strategy: Strategy, panel: Panel, as_of: datetime, at: datetime, run: Run) -> Decision:
-    """The decision that these candles lead to. A window that touches a gap gives no signal: nothing is filled in."""
+    """The decision that these candles lead to.
+
+    A window that touches a gap gives no signal, unless the plan tolerates as many missing candles.
+    """
     plan = strategy.plan
     weights: dict[str, Decimal] = {}
     status, reason = DecisionStatus.DECIDED, ""
-    holes = _holes(panel)
+    holes = _holes(panel, plan.max_missing_candles)
     if holes:
         status, reason = DecisionStatus.NO_SIGNAL, f"candles are missing in the window of {strategy.warmup}: {holes}"
     else:
@@ -173,11 +177,11 @@ def missed_closes(before: Decision | None, decision: Decision) -> list[datetime]
     return [decision.as_of - step * back for back in range(min(skipped, MAX_MISSED), 0, -1)]
 
 
-def _holes(panel: Panel) -> str:
-    """How many closes each instrument lacks; empty where none does."""
+def _holes(panel: Panel, tolerated: int) -> str:
+    """How many closes each instrument lacks that lacks more than are tolerated; empty where none does."""
     lacking = np.isnan(panel.close).sum(axis=0)
     return ", ".join(
-        f"{symbol} {int(count)}" for symbol, count in zip(panel.instruments, lacking, strict=True) if count
+        f"{symbol} {int(count)}" for symbol, count in zip(panel.instruments, lacking, strict=True) if count > tolerated
     )
 
 

@@ -9,9 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[3]
 #: By the queue that their tasks wait in: only the workers of `orders` have the venue's keys and a way out.
 QUEUES = {
-    "orders": {"ingest_candles", "place_orders", "reconcile_orders", "kill_switch", "halt_trading", "resume_trading"},
+    "orders": {
+        "ingest_candles",
+        "place_orders",
+        "reconcile_orders",
+        "kill_switch",
+        "halt_trading",
+        "resume_trading",
+        "backfill_candles",
+    },
     "default": {"evaluate_strategies", "maintenance"},
 }
+LIVE_DAG_IDS = set.union(*QUEUES.values()) - {"backfill_candles"}
 LIVE_RUN_TYPES = {"scheduled", "manual", "asset_triggered"}
 
 READ = """
@@ -35,9 +44,11 @@ print(json.dumps({
             "run_types": sorted(str(getattr(t, "value", t)) for t in dag.allowed_run_types or ()),
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
+            "wakes_on": str(dag.timetable.asset_condition),
             "tasks": {
                 task.task_id: {
-                    "retries": task.retries, "after": sorted(task.upstream_task_ids), "teardown": task.is_teardown
+                    "retries": task.retries, "after": sorted(task.upstream_task_ids), "teardown": task.is_teardown,
+                    "outlets": [outlet.name for outlet in task.outlets],
                 } for task in dag.tasks
             },
         } for dag in bag.dags.values()
@@ -68,16 +79,24 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
         assert all(dag["params"].values()), dag_id
         # Airflow's form cannot be sent while a field is empty, unless null is among the field's types
         assert not dag["stuck"], dag_id
-        assert set(dag["run_types"]) == LIVE_RUN_TYPES, dag_id
         assert not dag["catchup"], dag_id
+    for dag_id in LIVE_DAG_IDS:
+        assert set(dags[dag_id]["run_types"]) == LIVE_RUN_TYPES, dag_id
         # a form that nobody answers, or a halt under way, must not keep the next one waiting
-        assert dag["max_active_runs"] == (4 if dag_id in ("halt_trading", "resume_trading") else 1), dag_id
+        at_once = 4 if dag_id in ("halt_trading", "resume_trading") else 1
+        assert dags[dag_id]["max_active_runs"] == at_once, dag_id
     tasks = dags["place_orders"]["tasks"]
-    assert tasks["place"] == {"retries": 0, "after": ["reconcile_before"], "teardown": False}
+    assert tasks["place"] == {"retries": 0, "after": ["reconcile_before"], "teardown": False, "outlets": []}
     assert tasks["reconcile_after"]["after"] == ["place"]
     assert tasks["reconcile_after"]["teardown"]
     tasks = dags["halt_trading"]["tasks"]
     assert tasks["sweep"]["after"] == ["cancel"]
+    backfill = dags["backfill_candles"]
+    assert set(backfill["run_types"]) == {"backfill", "manual", "scheduled"}
+    assert backfill["tasks"]["backfill"]["after"] == ["configured_instruments"]
+    assert backfill["tasks"]["backfill"]["outlets"] == ["trading://backfilled_candles"]
+    assert not any("backfilled" in dag["wakes_on"] for dag in dags.values())
+    assert "trading://candles" in dags["evaluate_strategies"]["wakes_on"]
 
 
 WATCHED = """

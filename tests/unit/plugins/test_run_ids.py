@@ -33,6 +33,12 @@ for key, timetable in {
         "same": restored.serialize() == timetable.serialize(),
         "inferred": [str(DagRunType.from_run_id(i)) for i in ids.values()],
         "start": info.data_interval.start.isoformat(), "end": info.data_interval.end.isoformat()}
+result["by itself"] = restored.next_dagrun_info(
+    last_automated_data_interval=None, restriction=TimeRestriction(earliest=START, latest=None, catchup=False))
+again = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+months = list(again.iter_dagrun_infos_between(
+    pendulum.datetime(2024, 1, 1, tz="UTC"), pendulum.datetime(2024, 12, 1, tz="UTC")))
+result["months"] = [[i.data_interval.start.isoformat()[:10], i.data_interval.end.isoformat()[:10]] for i in months]
 from airflow.configuration import conf
 import re
 pattern = conf.get("scheduler", "allowed_run_id_pattern")
@@ -65,3 +71,13 @@ def test_run_ids_name_the_dag_after_a_round_trip_through_serialisation(
     assert interval["same"]
     # Airflow refuses a manual run whose id looks like another type's: ours look like nobody's.
     assert set(trigger["inferred"]) == {"manual"}
+
+
+def test_months_come_for_a_backfill_and_never_by_themselves(airflow: Callable[..., dict[str, Any]]) -> None:
+    """A year from January to December is twelve runs, each with its own month; the scheduler is given none."""
+    made = airflow(SCRIPT)
+    assert made["by itself"] is None
+    assert len(made["months"]) == 12
+    assert made["months"][0] == ["2024-01-01", "2024-02-01"]
+    assert made["months"][-1] == ["2024-12-01", "2025-01-01"]
+    assert all(before[1] == after[0] for before, after in zip(made["months"], made["months"][1:], strict=False))

@@ -30,7 +30,11 @@ def became_of(error):
 
 kinds = ("DatabaseUnavailable", "CommitUnknown", "DatabaseUnwritable", "ExchangeUnavailable", "ConfigurationError",
          "TradingHalted", "InvariantViolation")
-print(json.dumps({"became": {kind: became_of(getattr(errors, kind)(kind)) for kind in kinds}, "halts": HALTS}))
+became = {kind: became_of(getattr(errors, kind)(kind)) for kind in kinds}
+dag_run.run_type.value = "backfill"
+refused = became_of(errors.TradingError("never reached"))
+counts = trading_bridge.run_flow(lambda *_: Any(counts={"candles": 1}), run_types=("backfill",))
+print(json.dumps({"became": became, "halts": HALTS, "backfill": [refused, counts]}))
 """
 
 
@@ -47,3 +51,4 @@ def test_what_may_be_done_again_is_left_to_the_tasks_retries(airflow: Callable[.
         "InvariantViolation": "AirflowFailException",
     }
     assert answer["halts"] == ["InvariantViolation"]
+    assert answer["backfill"] == ["AirflowFailException", {"candles": 1}]  # unless the task says that it is one

@@ -212,6 +212,15 @@ class Session:
         """For its effect; the number of rows that it touched."""
         return self._cursor(query, parameters).rowcount
 
+    def copy(self, query: str, rows: bytes) -> None:
+        """Write rows, in the driver's format, through a COPY."""
+        self._ahead = []
+        try:
+            with self.connection.cursor() as cursor, cursor.copy(QUERIES[query]) as copying:
+                copying.write(rows)
+        except psycopg.Error as error:
+            raise translated(error, self._where) from error
+
     def _cursor(self, query: str, parameters: Parameters, *, binary: bool = False) -> psycopg.Cursor[Row]:
         for number, (asked, values, cursor) in enumerate(self._ahead):
             if asked == query and values == parameters:

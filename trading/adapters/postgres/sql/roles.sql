@@ -45,6 +45,8 @@ BEGIN
           ('trading_app', 'SELECT, INSERT, UPDATE (epoch, incarnation, restored_at)', ARRAY['account']),
           ('trading_app', 'SELECT, INSERT, UPDATE (valid_to)', ARRAY['instrument']),
           ('trading_app', 'SELECT, INSERT, UPDATE (ended_at)', ARRAY['alert']),
+          -- a gap ends, and stays as what was known until then
+          ('trading_app', 'SELECT, INSERT, UPDATE (superseded_by, superseded_at)', ARRAY['candle_gap']),
           -- what migrations and triggers write
           ('trading_app', 'SELECT', ARRAY[
             'alembic_version', 'balance', 'balance_fold', 'candle_revision', 'halt_open', 'order_current', 'order_fold',
@@ -52,7 +54,8 @@ BEGIN
           ]),
           ('trading_reader', 'SELECT', ARRAY[
             'account', 'acknowledgement', 'alembic_version', 'alert', 'alert_delivery', 'balance', 'balance_fold',
-            'cancel_request', 'candle', 'candle_quarantine', 'candle_revision', 'control_chain', 'control_event', 'decision', 'decision_revision', 'discrepancy',
+            'cancel_request', 'candle', 'candle_gap', 'candle_quarantine', 'candle_revision', 'control_chain', 'control_event',
+            'decision', 'decision_revision', 'discrepancy',
             'equity_day', 'fill', 'halt_open', 'instrument', 'lease', 'ledger_entry', 'ledger_transaction', 'order_check', 'order_current',
             'order_event', 'order_fold', 'order_intent', 'order_state', 'order_transition', 'plan_line', 'position',
             'position_fold', 'reconciliation', 'run', 'run_attempt', 'signature_waiting',
