@@ -3,58 +3,36 @@
 Trigger it with an empty token: the run shows the halts that stand and what is in the way, and waits fifteen minutes,
 under *Required Actions*, for what `trading killswitch sign` prints. Or trigger it with that. Refusals look alike:
 `trading killswitch history` has the cause. Airflow keeps the token; used, or after 15 minutes, it is worthless.
+
+To get out from here, sign with `--action reduce_only --largest-notional AMOUNT` and choose to close positions: what the
+override covers is sold at the market, within the limits, as `trading flatten` does. The halt stands on.
 """
 
-from datetime import timedelta
-from typing import Any
-
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.log import mask_secret
 
-from trading.logging.redaction import register_secret, shapes
+from signed_override import FORM, SignedOverride
+from trading.domain.scope import Scope
 from trading_bridge import DEFAULTS, LIVE, run_flow
 
-RELEASE, LEAVE = "Use the token", "Leave everything as it is"
-WAIT = timedelta(minutes=15)
-FORM = {"signed_token": Param(None, type=["null", "string"], title="Token", description="`trading killswitch sign`")}
-
-
-class SignedOverride(HITLOperator):
-    """Takes the token where it is given, and lets it into no XCom, no rendered field and no log."""
-
-    def execute(self, context: Any) -> Any:
-        """Use the run's token; without one show what stands, and park until somebody answers."""
-        if token := self._masked(context["params"]["token"]):
-            return run_flow(lambda manager, run: manager.resume.run(run, token))
-        seen: list[Any] = []
-        run_flow(lambda manager, _: seen.append(manager.standing.run()) or seen[0])
-        if not seen[0].halts:
-            raise AirflowSkipException("no halt stands")
-        self.body = seen[0].markdown
-        return super().execute(context)
-
-    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Use the token of the answer."""
-        token = self._masked((event.get("params_input") or {}).get("signed_token"))  # first: errors quote the answer
-        if super().execute_complete(context, event)["chosen_options"] != [RELEASE]:
-            raise AirflowSkipException("left as it is")
-        return run_flow(lambda manager, run: manager.resume.run(run, token))
-
-    def _masked(self, given: str | None) -> str:
-        """What was typed, without white space; no log shows it from here on."""
-        register_secret(token := (given or "").strip())
-        mask_secret(sorted(shapes(token)))
-        return token
-
+TOKEN = Param(None, type=["null", "string"], title="Token", description="Empty: the run asks for it.")
+CLOSE = Param(default=False, type="boolean", title="Close positions", description="With a reduce_only token: sell.")
 
 with DAG(
     "resume_trading",
     doc_md=__doc__,
     tags=["trading", "control"],
     default_args=DEFAULTS | {"priority_weight": 100, "retries": 0},
-    params={"token": Param(None, type=["null", "string"], title="Token", description="Empty: the run asks for it.")},
+    params={"token": TOKEN, "close_positions": CLOSE},
     **LIVE | {"max_active_runs": 4},  # a form that nobody answers must not keep others waiting
 ):
-    SignedOverride(task_id="resume", subject="Halts", options=[RELEASE, LEAVE], params=FORM, response_timeout=WAIT)
+
+    @task
+    def flatten(became: dict[str, int]) -> dict[str, int]:
+        """Sell what live overrides cover, once what rests is gone."""
+        if not became["close_positions"]:
+            raise AirflowSkipException("nobody asked for positions to be closed")
+        run_flow(lambda manager, run: manager.enforce_halt.run(run))
+        return run_flow(lambda manager, run: manager.flatten.run(run, scope=Scope.parse("all")))
+
+    flatten(SignedOverride(task_id="resume", params=FORM).output)

@@ -11,22 +11,20 @@ import json, sys
 from types import SimpleNamespace as Any
 
 sys.path.insert(0, {str(DAGS)!r})
-import resume_trading
+import signed_override, resume_trading
 from airflow.exceptions import AirflowSkipException
 from airflow.sdk.exceptions import TaskAwaitingInput
 
 USED, MASKED, HALTS = [], [], [1]
 resume = Any(run=lambda run, token: USED.append(token))
 standing = Any(run=lambda: Any(halts=HALTS, markdown="what stands"))
-resume_trading.run_flow = lambda flow: flow(Any(resume=resume, standing=standing), "run") or {{"released": 1}}
-resume_trading.mask_secret = MASKED.extend
-resume_trading.HITLOperator.execute = lambda self, context: "asks: " + str(self.body)
+signed_override.run_flow = lambda flow: flow(Any(resume=resume, standing=standing), "run") or {{"released": 1}}
+signed_override.mask_secret = MASKED.extend
+signed_override.HITLOperator.execute = lambda self, context: "asks: " + str(self.body)
 
 
 def became(method, *arguments):
-    task = resume_trading.SignedOverride(
-        task_id="t", subject="s", options=[resume_trading.RELEASE, resume_trading.LEAVE], params=resume_trading.FORM
-    )
+    task = signed_override.SignedOverride(task_id="t", params=signed_override.FORM)
     try:
         return getattr(task, method)(*arguments)
     except AirflowSkipException as skipped:
@@ -47,17 +45,18 @@ def quoted(answer):
 
 
 answers = {{
-    "given": became("execute", {{"params": {{"token": " from-the-run "}}}}),
-    "asked": became("execute", {{"params": {{"token": None}}}}),
-    "left": became("execute_complete", {{}}, event(resume_trading.LEAVE)),
-    "left empty": became("execute_complete", {{}}, event(resume_trading.LEAVE, signed_token=None)),
-    "answered": became("execute_complete", {{}}, event(resume_trading.RELEASE)),
-    "quoted": quoted(event(resume_trading.RELEASE, signed_token="in-an-error", other="")),
+    "given": became("execute", {{"params": {{"token": " from-the-run ", "close_positions": False}}}}),
+    "asked": became("execute", {{"params": {{"token": None, "close_positions": False}}}}),
+    "left": became("execute_complete", {{}}, event(signed_override.LEAVE)),
+    "left empty": became("execute_complete", {{}}, event(signed_override.LEAVE, signed_token=None)),
+    "answered": became("execute_complete", {{}}, event(signed_override.USE)),
+    "closed": became("execute_complete", {{}}, event(signed_override.CLOSE)),
+    "quoted": quoted(event(signed_override.USE, signed_token="in-an-error", other="")),
 }}
 HALTS.clear()
-answers["calm"] = became("execute", {{"params": {{"token": None}}}})
+answers["calm"] = became("execute", {{"params": {{"token": None, "close_positions": False}}}})
 print(json.dumps({{"answers": answers, "used": USED, "masked": MASKED,
-                  "templated": sorted(resume_trading.SignedOverride.template_fields)}}))
+                  "templated": sorted(signed_override.SignedOverride.template_fields)}}))
 """
 
 
@@ -66,14 +65,15 @@ def test_a_token_is_used_masked_and_handed_on_to_nobody(airflow: Callable[..., d
     told = airflow(ASK)
     assert "in-an-error" in told["answers"].pop("quoted")
     assert told["answers"] == {
-        "given": {"released": 1},
+        "given": {"released": 1, "close_positions": 0},
         "asked": "asks: what stands",
         "left": "skipped: left as it is",
         "left empty": "skipped: left as it is",
-        "answered": {"released": 1},
+        "answered": {"released": 1, "close_positions": 0},
+        "closed": {"released": 1, "close_positions": 1},
         "calm": "skipped: no halt stands",
     }
-    assert told["used"] == ["from-the-run", "from-the-form"]
+    assert told["used"] == ["from-the-run", "from-the-form", "from-the-form"]
     # Without the white space that came along, since what is registered with it does not match; and before an error.
     assert {"from-the-run", "from-the-form", "in-an-error"} <= set(told["masked"])
     assert told["templated"] == ["body", "subject"]
