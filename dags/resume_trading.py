@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from signed_override import FORM, SignedOverride
 from trading.domain.scope import Scope
-from trading_bridge import DEFAULTS, LIVE, run_flow
+from trading_bridge import DEFAULTS, LIVE, kill_switch_is_paused, run_flow
 
 TOKEN = Param(None, type=["null", "string"], title="Token", description="Empty: the run asks for it.")
 CLOSE = Param(default=False, type="boolean", title="Close positions", description="With a reduce_only token: sell.")
@@ -33,6 +33,9 @@ with DAG(
         if not became["close_positions"]:
             raise AirflowSkipException("nobody asked for positions to be closed")
         run_flow(lambda manager, run: manager.enforce_halt.run(run))
-        return run_flow(lambda manager, run: manager.flatten.run(run, scope=Scope.parse("all")))
+        everything = Scope.parse("all")
+        return run_flow(
+            lambda manager, run: manager.flatten.run(run, scope=everything, is_paused=kill_switch_is_paused)
+        )
 
     flatten(SignedOverride(task_id="resume", params=FORM).output)
