@@ -7,6 +7,7 @@ no entry is sent.
 
 from airflow.sdk import DAG, task
 
+from pools import CONTROL
 from run_ids import DagCronTrigger
 from trading_bridge import DEFAULTS, LIVE, REASON, run_flow
 
@@ -15,7 +16,7 @@ with DAG(
     schedule=DagCronTrigger("kill_switch", "* * * * *"),
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=DEFAULTS | {"priority_weight": 100},
+    default_args=DEFAULTS | CONTROL,
     params={"reason": REASON},
     **LIVE,
 ):

@@ -11,6 +11,7 @@ override covers is sold at the market, within the limits, as `trading flatten` d
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from pools import CONTROL
 from signed_override import FORM, SignedOverride
 from trading.domain.scope import Scope
 from trading_bridge import DEFAULTS, LIVE, kill_switch_is_paused, run_flow
@@ -22,7 +23,7 @@ with DAG(
     "resume_trading",
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=DEFAULTS | {"priority_weight": 100, "retries": 0},
+    default_args=DEFAULTS | CONTROL | {"retries": 0},
     params={"token": TOKEN, "close_positions": CLOSE},
     **LIVE | {"max_active_runs": 4},  # a form that nobody answers must not keep others waiting
 ):
