@@ -8,6 +8,7 @@ from airflow.sdk import DAG, Param, task
 
 from backfill_bridge import BACKFILL, BACKFILLED, backfill_interval, instruments
 from dag_defaults import AT_VENUE
+from pools import MAPPED
 from run_ids import DagCronInterval
 
 with DAG(
@@ -15,7 +16,7 @@ with DAG(
     schedule=DagCronInterval("backfill_candles", "@monthly"),
     doc_md=__doc__,
     tags=["trading", "data"],
-    default_args=AT_VENUE | {"priority_weight": 1, "weight_rule": "absolute"},
+    default_args=AT_VENUE | MAPPED,
     params={
         "timeframes": Param(
             [], type="array", items={"type": "string"}, description="Only these timeframes; empty: the portfolio's own."

@@ -8,6 +8,7 @@ no entry is sent.
 from airflow.sdk import DAG, task
 
 from dag_defaults import AT_VENUE, LIVE, REASON
+from pools import CONTROL
 from run_ids import DagCronTrigger
 from trading_bridge import run_flow
 
@@ -16,7 +17,7 @@ with DAG(
     schedule=DagCronTrigger("kill_switch", "* * * * *"),
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=AT_VENUE | {"priority_weight": 100},
+    default_args=AT_VENUE | CONTROL,
     params={"reason": REASON},
     **LIVE,
 ):

@@ -12,9 +12,10 @@ from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dag_defaults import AT_VENUE, LIVE
+from pools import CONTROL
 from signed_override import FORM, SignedOverride
 from trading.domain.scope import Scope
-from trading_bridge import run_flow
+from trading_bridge import kill_switch_is_paused, run_flow
 
 TOKEN = Param(None, type=["null", "string"], title="Token", description="Empty: the run asks for it.")
 CLOSE = Param(default=False, type="boolean", title="Close positions", description="With a reduce_only token: sell.")
@@ -23,7 +24,7 @@ with DAG(
     "resume_trading",
     doc_md=__doc__,
     tags=["trading", "control"],
-    default_args=AT_VENUE | {"priority_weight": 100, "retries": 0},
+    default_args=AT_VENUE | CONTROL | {"retries": 0},
     params={"token": TOKEN, "close_positions": CLOSE},
     **LIVE | {"max_active_runs": 4},  # a form that nobody answers must not keep others waiting
 ):
@@ -34,6 +35,9 @@ with DAG(
         if not became["close_positions"]:
             raise AirflowSkipException("nobody asked for positions to be closed")
         run_flow(lambda manager, run: manager.enforce_halt.run(run))
-        return run_flow(lambda manager, run: manager.flatten.run(run, scope=Scope.parse("all")))
+        everything = Scope.parse("all")
+        return run_flow(
+            lambda manager, run: manager.flatten.run(run, scope=everything, is_paused=kill_switch_is_paused)
+        )
 
     flatten(SignedOverride(task_id="resume", params=FORM).output)

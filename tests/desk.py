@@ -38,6 +38,7 @@ from trading.flows.open_account import OpenAccount
 from trading.flows.place import Place, PlaceReport
 from trading.flows.reconcile import Reconcile, ReconcileReport
 from trading.flows.resume import Resume
+from trading.flows.send import IsPaused
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import MarketData, Venue
 
@@ -250,7 +251,7 @@ class Desk:
     def sweep(self) -> EnforceReport:
         return self.enforcer.sweep(self.run_of("sweep_halt"))
 
-    def flatten(self, scope: str = "all") -> FlattenReport:
+    def flatten(self, scope: str = "all", is_paused: IsPaused | None = lambda: False) -> FlattenReport:
         flow = Flatten(
             self.ledger,
             self.venue,
@@ -261,7 +262,7 @@ class Desk:
             recv_window_ms=RECV_WINDOW_MS,
             reconcile=lambda _: self.reconcile(),
         )
-        return flow.run(self.run_of("flatten"), scope=Scope.parse(scope))
+        return flow.run(self.run_of("flatten"), scope=Scope.parse(scope), is_paused=is_paused)
 
     def grant(self, halt_id: int, *, scope: str = "all", largest: str = "1000000", minutes: float = 10) -> None:
         """Leave to close positions under this halt, by a signed reduce_only override."""

@@ -86,7 +86,7 @@ class Alerting:
             self._manager.ledger,
             account=self._manager.config.account,
             watched=watched,
-            max_candle_age_s=portfolio.limits.max_candle_age_s if portfolio else 0,
+            limits=portfolio.limits if portfolio else None,
             require_room=partial(require_room, self._manager.config.log_path.parent),
         )
 

@@ -86,11 +86,11 @@ def _timed(account: BenchAccount, orders: Sequence[Order]) -> tuple[float, float
     """When the batch began and when it ended, on the clock that all processes share."""
     sender = account.sender()
     conditions = Conditions(
-        account=account.name, portfolio=account.portfolio, limits=LIMITS, view=market_view(), paused=False
+        account=account.name, portfolio=account.portfolio, limits=LIMITS, view=market_view(), pause=None
     )
     began = time.monotonic()
     for order in orders:
-        request, checked = sender._authorise(order, conditions, RUN, epoch=account.epoch)
+        request, checked = sender._authorise(order, conditions, RUN, epoch=account.epoch, latched=False)
         assert request is not None, checked
     return began, time.monotonic()
 

@@ -15,6 +15,7 @@ from tests.e2e import web_ui
 from tests.e2e.outage import HEAL_S, Outage, rehearsed
 from tests.e2e.running_pipeline import RunningPipeline
 from tests.e2e.web_ui import WebUi
+from trading.domain.pools import CONTROL, pool_slots
 
 pytestmark = [
     pytest.mark.airflow,
@@ -27,7 +28,9 @@ PAUSES = 5
 BAR_S = 8
 #: … and on a machine with other work this says no more than that the halt itself woke the DAG.
 MOST_S = 150
-USE, LEAVE = "Use the token", "Leave everything as it is"
+USE, CLOSE, LEAVE = "Use the token", "Use the token, then close positions", "Leave everything as it is"
+#: Worth less than this, a position is dust: the venue takes no order for it.
+DUST = 10
 
 PAUSED = "SELECT halt_id, engaged_at FROM trading.halt_open WHERE author = 'airflow:pause' AND engaged_at > %s"
 HALTS = "SELECT halt_id FROM trading.halt_open"
@@ -51,6 +54,17 @@ WHERE i.as_of > %s AND c.verdict = 'deferred' AND c.codes = '{kill_switch}'
 """
 LEASE = "SELECT 1 FROM trading.lease WHERE renewed_at > %s"
 REFUSED = "SELECT reason FROM trading.control_event WHERE kind = 'override_refused' AND run_id = %s"
+CLOSED = """
+SELECT side, state
+FROM trading.order_current
+WHERE purpose = 'flatten' AND run_id = %s
+"""
+POOLS = "SELECT pool, slots FROM slot_pool"
+POOLS_OF_CONTROLS = """
+SELECT DISTINCT pool
+FROM task_instance
+WHERE dag_id IN ('kill_switch', 'halt_trading', 'resume_trading')
+"""
 FIRST_TASK = """
 SELECT min(t.start_date)
 FROM task_instance AS t JOIN dag_run AS r USING (dag_id, run_id)
@@ -71,9 +85,10 @@ class Desk:
         self.pipeline.until(lambda: self.pipeline.sql(query, *values), HEAL_S, f"there is a row of{query}{values}")
         return self.pipeline.sql(query, *values)[0]
 
-    def signed(self, halt_id: int) -> str:
-        """A token that ends a halt."""
-        answer = self.pipeline.cli("killswitch", "sign", "--halt", str(halt_id), "--reason", "the test has seen it")
+    def signed(self, halt_id: int, *more: str) -> str:
+        """A token that ends a halt, or says what `more` says."""
+        words = ("killswitch", "sign", "--halt", str(halt_id), "--reason", "the test has seen it")
+        answer = self.pipeline.cli(*words, *more)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout.strip()
 
@@ -108,7 +123,16 @@ def test_one_click_stops_trading_and_only_a_signature_starts_it_again(desk: Desk
     unpausing_releases_nothing(desk, effective_at)
     a_forged_token_releases_nothing(desk, halt_id)
     desk.nothing_sent_since(effective_at)
+    positions_are_closed_while_the_halt_stands(desk, halt_id)
     a_signed_one_does(desk, halt_id)
+
+
+def test_the_controls_have_a_pool_of_their_own(desk: Desk) -> None:
+    """Airflow made the pools when it started, and runs the controls' tasks in theirs alone."""
+    assert dict(desk.pipeline.sql(POOLS)) == pool_slots(8)
+    assert desk.pipeline.sql(POOLS_OF_CONTROLS) == [(CONTROL,)]
+    (found,) = [one for one in desk.pipeline.json("doctor")["checks"] if one["name"] == "pools"]
+    assert found["verdict"] == "good"
 
 
 def test_halt_trading_runs_seconds_after_each_click(desk: Desk) -> None:
@@ -169,6 +193,27 @@ def a_forged_token_releases_nothing(desk: Desk, halt_id: int) -> None:
     assert desk.pipeline.json("killswitch", "status")["state"] == "halt"
 
 
+def positions_are_closed_while_the_halt_stands(desk: Desk, halt_id: int) -> None:
+    """By the same form, with a token that allows just that: everything held is sold, and nothing else is sent."""
+    assert worth_closing(desk)
+    token = desk.signed(halt_id, "--action", "reduce_only", "--largest-notional", "50000")
+    run_id = desk.ui.trigger("resume_trading")
+    bring(desk, run_id, halt_id, token, CLOSE)
+    assert desk.pipeline.finish("resume_trading", run_id, HEAL_S) == "success"
+    orders = desk.pipeline.sql(CLOSED, run_id)
+    assert {side for side, _ in orders} == {"sell"}
+    assert {state for _, state in orders} == {"filled"}
+    assert worth_closing(desk) == []
+    assert (halt_id,) in desk.pipeline.sql(HALTS)
+    desk.pipeline.until_books_agree()
+
+
+def worth_closing(desk: Desk) -> list[str]:
+    """What is held, but for dust."""
+    held = desk.pipeline.json("positions")
+    return [f"{one['strategy']} {one['instrument']}" for one in held if abs(float(one["value"])) >= DUST]
+
+
 def a_signed_one_does(desk: Desk, halt_id: int) -> None:
     """Brought by the same form: the halt ends, and a new order reaches the venue."""
     posts, token = desk.pipeline.posts(), desk.signed(halt_id)
@@ -184,13 +229,13 @@ def a_signed_one_does(desk: Desk, halt_id: int) -> None:
     assert [path for path in logs if token.encode() in path.read_bytes()] == []
 
 
-def bring(desk: Desk, run_id: str, halt_id: int, token: str) -> None:
+def bring(desk: Desk, run_id: str, halt_id: int, token: str, option: str = USE) -> None:
     """Under Required Actions, which shows the halt and what to type before it asks."""
     desk.ui.show_form("resume_trading", run_id, "resume")
     stands = f"halt {halt_id} (halt, all, entries cancelled), by airflow:pause"
     expect(desk.ui.page.get_by_text(stands).first).to_be_visible()
     expect(desk.ui.page.get_by_test_id(f"hitl-option-{LEAVE}")).to_be_enabled()
-    desk.ui.answer(USE, signed_token=token)
+    desk.ui.answer(option, signed_token=token)
 
 
 def seconds_from_click_to_task(desk: Desk) -> float:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from trading.adapters.postgres import migrations
+from trading.adapters.postgres.airflow_pools import airflow_pools
 from trading.alerting import Alerting, channel_names
 from trading.clock import Clock
 from trading.commands.secrets import checked, require_usable
 from trading.config.settings import TradingConfig
 from trading.domain.conformance import Target
 from trading.domain.kill_switch import LatchState
+from trading.domain.pools import pools_problem
 from trading.errors import ConfigurationError, TradingError
 from trading.local.airflow_api import AirflowApi
 from trading.local.airflow_environment import AirflowFolders, airflow_environment, inherited
@@ -69,6 +71,7 @@ class Checkup:
             ("database", ("settings",), self._database),
             ("audit log", ("settings", "database"), self._audit_log),
             ("kill switch latch", ("settings", "database"), self._latch),
+            ("pools", ("settings", "database"), self._pools),
             ("lease", ("settings", "database"), self._lease),
             ("reconciliation", ("settings", "portfolio", "database"), self._reconciliation),
             ("alerts", ("settings", "secrets"), self._alerts),
@@ -182,6 +185,15 @@ class Checkup:
                 " DAG kill_switch arm it where Airflow's tables are in the same database"
             )
         return f"armed; {standing or 'no halt stands'}"
+
+    def _pools(self) -> str:
+        url = self.manager.config.database_url
+        found = airflow_pools(url.reveal()) if url else None
+        if found is None:
+            raise _Skipped("Airflow's tables are not in this database: its web UI shows them, under Admin")
+        if problem := pools_problem(found):
+            raise ConfigurationError(problem)
+        return ", ".join(f"{name} {slots}" for name, slots in sorted(found.items()))
 
     def _lease(self) -> str:
         with self.manager.ledger.transaction() as books:

@@ -9,6 +9,7 @@ import typer
 from trading.domain.halt_effect import ProtectiveOnHalt
 from trading.domain.scope import Scope
 from trading.errors import ConfigurationError
+from trading.flows.halt import ScopeUnknown
 from trading.manager import TradingManager
 
 Reason = Annotated[str, typer.Option(help="Why; it stays in the audit log.")]
@@ -30,23 +31,11 @@ def scope_of(text: str) -> Scope:
 
 
 def require_known(manager: TradingManager, scope: Scope) -> None:
-    """Raise BadParameter for a strategy or instrument that neither the portfolio nor the books name.
-
-    A typing error would stop nothing. `all` and `account:` need no portfolio file: a broken one keeps nobody from
-    stopping.
-    """
-    if scope.kind not in ("strategy", "instrument"):
-        return
-    with manager.ledger.transaction() as books:
-        traded = [*books.fills.positions(manager.config.account)]
-        traded += [(o.intent.strategy, o.intent.instrument) for o in books.orders.open(manager.config.account)]
-    portfolio = manager.portfolio
-    if scope.kind == "strategy":
-        known = {plan.name for plan in portfolio.strategies} | {strategy for strategy, _ in traded}
-    else:
-        known = set(portfolio.instruments) | {instrument for _, instrument in traded}
-    if scope.name not in known:
-        raise typer.BadParameter(f"{scope}: expected one of {', '.join(sorted(known))}, or scope all")
+    """Raise BadParameter for a strategy or instrument that neither the portfolio nor the books name."""
+    try:
+        manager.halt.require_known(scope, lambda: manager.portfolio)
+    except ScopeUnknown as unknown:
+        raise typer.BadParameter(str(unknown)) from None
 
 
 def protective_on_halt(manager: TradingManager) -> ProtectiveOnHalt:

@@ -65,7 +65,7 @@ class Alarms:
     orders: Mapping[str, Order]
     order_events: Sequence[OrderEvent] = ()
     newest_close_at: Mapping[tuple[str, str], datetime | None]
-    max_candle_age_s: int
+    max_candle_age_s: Mapping[str, int]  # by instrument
     runs: Sequence[RunEnd] = ()
     no_room: str = ""
 
@@ -189,7 +189,7 @@ def _stale_data(alarms: Alarms) -> list[Condition]:
     """One condition a timeframe: a close is late by more than the age that placing lets pass."""
     late: dict[str, list[str]] = {}
     for (timeframe, instrument), newest in sorted(alarms.newest_close_at.items()):
-        limit_s = max(alarms.max_candle_age_s, timeframe_s(timeframe) + 60)
+        limit_s = max(alarms.max_candle_age_s.get(instrument, 0), timeframe_s(timeframe) + 60)
         if newest is None or (alarms.at - newest).total_seconds() > limit_s:
             since = f"{newest:%Y-%m-%d %H:%M}Z" if newest else "never"
             late.setdefault(timeframe, []).append(f"{instrument} (newest close {since})")

@@ -69,7 +69,7 @@ class TradingState(StrEnum):
     PAUSE_ENTRIES = "pause-entries"
     HALT = "halt"
     STALE = "stale"  # running, but the lease expired, or the clock or the reconciliation is stale
-    UNREADABLE = "unreadable"
+    UNREADABLE = "unreadable"  # nobody can say whether Airflow paused; without a database no order is even made
 
 
 class Answer(StrEnum):

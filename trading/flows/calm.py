@@ -12,13 +12,8 @@ _NOT_YET_RECONCILED: Final = (
 
 
 def unfit(books: Books, account: Account) -> list[str]:
-    """Why this ledger may guide no order at all: another version's schema, or a restore that nobody looked into."""
-    theirs, ours = books.schema_versions()
+    """Why this ledger may guide no order at all: another version, or a restore that nobody looked into."""
     found = []
-    if theirs != ours:
-        found.append(
-            f"the database's schema is {theirs}, this code's {ours}: run `trading db migrate`, or the code that fits it"
-        )
     mismatch = books.risk.standing(account.account).versions.mismatch
     if mismatch:
         found.append(f"{mismatch}: run `trading db migrate` with the version that is to trade")

@@ -26,7 +26,7 @@ from trading.flows.limits_in_force import limits_in_force
 from trading.flows.market_view import MarketView, view_market
 from trading.flows.order_steps import append_step
 from trading.flows.recording import recorded
-from trading.flows.send import Outcome, PauseFlag, Sender
+from trading.flows.send import IsPaused, Outcome, PauseFlag, Sender
 from trading.logging.events import log_event
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import MarketData, Venue
@@ -73,28 +73,34 @@ class Flatten:
         self._reconcile = reconcile
         self._sender = Sender(ledger, venue, clock, account=account, portfolio=portfolio, recv_window_ms=recv_window_ms)
 
-    def run(self, run: Run, *, scope: Scope) -> FlattenReport:
-        """Close. Raises TradingHalted where no halt with a live reduce_only override covers anything that is held."""
-        return recorded(self._ledger, self._clock, run, "flatten", lambda: self._flatten(run, scope))
+    def run(self, run: Run, *, scope: Scope, is_paused: IsPaused | None = None) -> FlattenReport:
+        """Close. Raises TradingHalted where no halt with a live reduce_only override covers anything that is held.
 
-    def _flatten(self, run: Run, scope: Scope) -> FlattenReport:
+        `is_paused` as in placing: without it (the command line) and without an armed latch nothing is sent.
+        """
+        pause = PauseFlag(is_paused)
+        return recorded(self._ledger, self._clock, run, "flatten", lambda: self._flatten(run, scope, pause))
+
+    def _flatten(self, run: Run, scope: Scope, pause: PauseFlag) -> FlattenReport:
         outcomes: Counter[str] = Counter()
         left: dict[tuple[str, str], str] = {}
         for _ in range(ROUNDS):
             self._reconcile(run)
-            sent, left = self._round(run, scope)
+            sent, left = self._round(run, scope, pause)
             outcomes += sent
             if not sent[Outcome.SENT]:
                 break
         return FlattenReport(outcomes=outcomes, left=left)
 
-    def _round(self, run: Run, scope: Scope) -> tuple[Counter[str], dict[tuple[str, str], str]]:
+    def _round(self, run: Run, scope: Scope, pause: PauseFlag) -> tuple[Counter[str], dict[tuple[str, str], str]]:
         """Plan one order a position and send it; what became of them, and what is not closed, with the reason."""
         view = view_market(self._ledger, self._market, self._clock, self._portfolio)
         epoch, limits, pending, left = self._plan(view, scope, run)
         outcomes: Counter[str] = Counter()
+        if pending:
+            pause.read()
         for order in pending:
-            outcome, why = self._sender.send(order, view, run, limits=limits, epoch=epoch, pause=PauseFlag(None))
+            outcome, why = self._sender.send(order, view, run, limits=limits, epoch=epoch, pause=pause)
             outcomes[outcome] += 1
             left[order.intent.strategy, order.intent.instrument] = f"{outcome} {why}".strip()
         return outcomes, left

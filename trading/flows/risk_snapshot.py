@@ -22,7 +22,7 @@ from trading.ports.ledger import Books
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
-    """What holds for every order of one placing. `paused` is Airflow's own word on the DAG `kill_switch`.
+    """What holds for every order of one placing. `pause` is the state that Airflow's own word puts them in, and why.
 
     `limits` are those in force when the placing began; whoever applies others ends its epoch.
     """
@@ -31,8 +31,7 @@ class Conditions:
     portfolio: Portfolio
     limits: Limits
     view: MarketView
-    paused: bool
-    paused_by: str = ""  # in words, for whoever asks why nothing was sent
+    pause: tuple[TradingState, str] | None
 
 
 def snapshot(
@@ -48,14 +47,15 @@ def snapshot(
     halts = tuple(halt for halt in books.control.halts(account) if halt.covers(**of_order))
     lease = books.control.lease_expires_at(account)
     state = trading_state(halts, lease_expires_at=lease, at=books.now(), **of_order)
+    state, because = conditions.pause or (state, _why(state, halts, lease))
     standing = books.risk.standing(account)
     return RiskSnapshot(
         at=at,
         intent=intent,
         instrument=view.instruments.get(intent.instrument),
         limits=conditions.limits,
-        state=TradingState.HALT if conditions.paused else state,
-        state_reason=conditions.paused_by if conditions.paused else _why(state, halts, lease),
+        state=state,
+        state_reason=because,
         expected_price=(best.ask if intent.side is Side.BUY else best.bid) if best else None,
         newest_close_at=view.newest_close_at.get(intent.instrument),
         held=positions.get((intent.strategy, intent.instrument), Position()).quantity,

@@ -21,7 +21,7 @@ from trading.flows.apply_limits import ApplyLimits
 from trading.flows.limits_in_force import unapplied
 from trading.flows.market_view import MarketView, newest_closes, view_market
 from trading.flows.risk_snapshot import Conditions, currency_prices, exposures_of, snapshot, traffic_question, worth
-from trading.flows.send import BLIND
+from trading.flows.send import PauseFlag
 from trading.flows.strategy_switch import EnableStrategy
 from trading.ports.ledger import Books, Ledger
 from trading.ports.market import MarketData
@@ -87,14 +87,13 @@ class Risk:
         at = self._clock.now()
         with self._ledger.transaction() as books:
             applied = books.risk.limits(self._account)
-            blind = books.control.latch() is not LatchState.ARMED
+            latched = books.control.latch() is LatchState.ARMED
             conditions = Conditions(
                 account=self._account,
                 portfolio=self._portfolio,
                 limits=applied.limits if applied else self._portfolio.limits,
                 view=view,
-                paused=blind,
-                paused_by=BLIND,
+                pause=PauseFlag(None).verdict(latched=latched),
             )
             pending = [o.intent for o in books.orders.open(self._account) if o.state is OrderState.PLANNED]
             tried = [self._intent(books, wish, view, at) for wish in wishes] if wishes else pending

@@ -11,7 +11,7 @@ from typing import Final
 
 from trading.clock import Clock
 from trading.domain.ids import Run
-from trading.domain.kill_switch import LatchState
+from trading.domain.kill_switch import LatchState, TradingState
 from trading.domain.limits import Limits
 from trading.domain.order import Order, OrderRequest, OrderState, request_for
 from trading.domain.portfolio import Portfolio
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 IsPaused = Callable[[], bool]
 
 _PAUSED: Final = "Airflow says that the DAG kill_switch is paused"
-#: Why the command line may not send.
+#: Why the command line may not send: without a latch it cannot know of a pause.
 BLIND: Final = "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"
 
 
@@ -51,33 +51,37 @@ class Outcome(StrEnum):
 
 
 class PauseFlag:
-    """Airflow's own word on the pause, on top of the latch. Once it said paused, it stays so for this run."""
+    """Airflow's own word on the pause, on top of the latch. What it once forbade stays forbidden for this run."""
 
     def __init__(self, ask: IsPaused | None) -> None:
         self._ask = ask
-        self._paused = False
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether there is an Airflow to ask; the command line has none."""
-        return self._ask is not None
+        self._said: tuple[TradingState, str] | None = None
 
     @property
     def paused(self) -> bool:
         """What the last reading said."""
-        return self._paused
+        return self._said is not None and self._said[0] is TradingState.HALT
 
     def read(self) -> None:
-        """Ask again. Raises TradingHalted where the flag cannot be read: nothing may be sent then."""
-        if self._ask is None or self._paused:
+        """Ask again, where there is an Airflow to ask; the command line has none."""
+        if self._ask is None or self._said is not None:
             return
         try:
             answer = self._ask()
-        except Exception as error:
-            raise TradingHalted(f"whether kill_switch is paused could not be read, nothing is sent: {error}") from error
+        except Exception as error:  # noqa: BLE001 - whatever it was, nobody knows now, so nothing may be sent
+            self._said = TradingState.UNREADABLE, f"whether kill_switch is paused could not be read: {error}"
+            return
         if not isinstance(answer, bool):
-            raise TradingHalted(f"whether kill_switch is paused: expected yes or no, got {answer!r}; nothing is sent")
-        self._paused = answer
+            unclear = f"whether kill_switch is paused: expected yes or no, got {answer!r}"
+            self._said = TradingState.UNREADABLE, unclear
+        elif answer:
+            self._said = TradingState.HALT, _PAUSED
+
+    def verdict(self, *, latched: bool) -> tuple[TradingState, str] | None:
+        """The state that it puts every order in, and why; None where it stands in no order's way."""
+        if self._ask is None and not latched:
+            return TradingState.UNREADABLE, BLIND
+        return self._said
 
 
 class Sender:
@@ -103,15 +107,12 @@ class Sender:
             latched = self._is_latched()
             if not latched:
                 pause.read()
-            # Without a latch the command line cannot know of a pause, so it may not send.
-            blind = not latched and not pause.can_ask
             conditions = Conditions(
                 account=self._account,
                 portfolio=self._portfolio,
                 limits=limits,
                 view=view,
-                paused=pause.paused or blind,
-                paused_by=_PAUSED if pause.paused else BLIND,
+                pause=pause.verdict(latched=latched),
             )
             request, checked = self._authorise(order, conditions, run, epoch=epoch, latched=latched)
             if request is None:

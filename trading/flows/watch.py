@@ -12,6 +12,7 @@ from trading.domain.alarms import LOOK_BACK, Alarms, RunEnd, conditions
 from trading.domain.alert_messages import STALE
 from trading.domain.alerts import MEANINGS, Alert, AlertKind, Condition, Severity, news
 from trading.domain.ids import Run
+from trading.domain.limits import Limits
 from trading.domain.market import from_ms, timeframe_s
 from trading.errors import DiskFull, TradingError
 from trading.logging.events import log_event
@@ -25,7 +26,10 @@ _RUNS: Final = 80
 
 
 class Watch:
-    """Looks at one account. `watched` are the instruments that decisions need, by timeframe."""
+    """Looks at one account. `watched` are the instruments that decisions need, by timeframe.
+
+    `limits` are the file's, until some are in force.
+    """
 
     def __init__(
         self,
@@ -33,13 +37,13 @@ class Watch:
         *,
         account: str,
         watched: Mapping[str, Sequence[str]],
-        max_candle_age_s: int,
+        limits: Limits | None,
         require_room: Callable[[], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._account = account
         self._watched = watched
-        self._max_candle_age_s = max_candle_age_s
+        self._limits = limits
         self._require_room = require_room
 
     def run(self) -> list[Alert] | None:
@@ -83,7 +87,7 @@ class Watch:
             orders=orders,
             order_events=events,
             newest_close_at=self._newest_closes(books),
-            max_candle_age_s=self._max_candle_age_s,
+            max_candle_age_s=self._candle_ages(books),
             runs=[
                 RunEnd(
                     flow=one.flow,
@@ -107,6 +111,14 @@ class Watch:
             for symbol in instruments:
                 closes[timeframe, symbol] = from_ms(newest[symbol]) + step if symbol in newest else None
         return closes
+
+    def _candle_ages(self, books: Books) -> dict[str, int]:
+        """By instrument, how old the newest candle may be: what binds the orders, whatever the file says by now."""
+        applied = books.risk.limits(self._account)
+        limits = applied.limits if applied else self._limits
+        symbols = {symbol for instruments in self._watched.values() for symbol in instruments}
+        bounds = {one: limits.tightest("max_candle_age_s", strategy="", instrument=one) for one in symbols if limits}
+        return {symbol: int(bound.limit) for symbol, bound in bounds.items() if bound is not None}
 
     def _no_room(self) -> str:
         try:

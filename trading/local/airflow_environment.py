@@ -19,8 +19,9 @@ _SECRET_OPTIONS: Final = {
 #: What makes a task start soon on a small machine, and why.
 _SPEED: Final = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-    # The default of 32 forks 32 workers of 27 MB each; three minute DAGs and the chain of three need six at most.
-    "AIRFLOW__CORE__PARALLELISM": "6",
+    # The default of 32 forks 32 workers of 27 MB each. Of eight, three are the controls' own (see domain/pools.py), two
+    # take mapped work, and three are for the chain of three and the minute's reconciliation.
+    "AIRFLOW__CORE__PARALLELISM": "8",
     # A worker that missed its task's exit by a hair sleeps for this long (5 s by default) before it takes the next.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     # The scheduler's nap between two loops: the default of 1 s is paid by every hop of the chain.

@@ -222,10 +222,6 @@ class Books(Protocol):
         """
         ...
 
-    def schema_versions(self) -> tuple[str, str]:
-        """The version that the database's schema is at, and the newest one that this code knows."""
-        ...
-
     def now(self) -> datetime:
         """The database's clock, which leases and overrides are judged by."""
         ...

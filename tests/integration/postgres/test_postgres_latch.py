@@ -11,6 +11,7 @@ import pytest
 from postgres_scenes import ACCOUNT, NOW, open_account
 from psycopg.conninfo import conninfo_to_dict
 
+from trading.adapters.postgres.airflow_pools import airflow_pools
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.domain.kill_switch import ControlEvent, ControlKind, LatchState
 
@@ -142,6 +143,7 @@ with Session(engine) as session:
     session.flush()
     session.add(DagModel(dag_id="kill_switch", bundle_name="ours", is_paused=False))
     session.commit()
+from trading.adapters.postgres.airflow_pools import airflow_pools
 from trading.adapters.postgres.ledger import PostgresLedger
 ledger = PostgresLedger(os.environ["LEDGER"])
 with ledger.transaction() as books:
@@ -178,3 +180,12 @@ def test_pausing_and_unpausing_within_milliseconds_latches_on_airflows_own_table
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {"latch": "armed"}
     assert halts(postgres_ledger) == [("airflow:pause", "the DAG kill_switch was paused")] * 2
+
+
+def test_airflows_pools_are_read_where_its_tables_are(database_url: str) -> None:
+    """None where they are elsewhere: that is not the same as none being there."""
+    assert airflow_pools(database_url) is None
+    execute(database_url, "CREATE TABLE public.slot_pool (id integer, pool text, slots integer)")
+    assert airflow_pools(database_url) == {}
+    execute(database_url, "INSERT INTO public.slot_pool VALUES (1, 'default_pool', 3), (2, 'control', 3)")
+    assert airflow_pools(database_url) == {"default_pool": 3, "control": 3}

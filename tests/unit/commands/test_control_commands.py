@@ -14,6 +14,7 @@ import pytest
 from tests.desk import Desk
 from tests.examples import ACCOUNT
 from tests.unit.commands.conftest import Said, Trading
+from trading.domain.kill_switch import LatchState
 
 KEY = "s" * 43
 
@@ -236,8 +237,13 @@ def test_a_broken_portfolio_keeps_nobody_from_stopping(trading: Trading, desk: D
     assert len(desk.halts()) == 1
 
 
-def test_flatten_halts_and_then_waits_for_a_signature(trading: Trading, desk: Desk) -> None:
-    """The first time nothing is sold, the halt stands, and what to sign is said; with leave, all of it is sold."""
+def test_flatten_halts_and_then_waits_for_a_signature(
+    trading: Trading, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time nothing is sold, the halt stands, and what to sign is said; with leave, all of it is sold.
+
+    But for where a pause would latch nothing: there the command line cannot know of one, and says so.
+    """
     desk.cycle()
     said = trading("flatten", "--reason", "get me out", "--yes")
     assert said.code == 75
@@ -245,6 +251,10 @@ def test_flatten_halts_and_then_waits_for_a_signature(trading: Trading, desk: De
     assert f"killswitch sign --halt {halt.halt_id} --action reduce_only" in said.err
     assert "sold at the market" in said.err
     desk.grant(halt.halt_id)
+    said = trading("flatten", "--reason", "get me out", "--yes", "--json")
+    assert all("no latch is armed in this database" in why for why in json.loads(said.out)["not_closed"])
+    assert len(json.loads(said.out)["not_closed"]) == 2
+    monkeypatch.setattr(desk.read(lambda books: books.control), "latch", lambda: LatchState.ARMED)
     said = trading("flatten", "--reason", "get me out", "--yes", "--json")
     assert said.code == 0
     assert json.loads(said.out)["sent"] == 2

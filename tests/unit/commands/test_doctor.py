@@ -12,6 +12,7 @@ from tests.unit.commands.conftest import Trading
 from trading.commands import checkup, doctor
 from trading.commands.checkup import Checkup, Verdict
 from trading.domain.kill_switch import LatchState
+from trading.domain.pools import pool_slots
 from trading.errors import ExchangeUnavailable
 from trading.manager import TradingManager
 
@@ -24,6 +25,7 @@ NAMES = [
     "database",
     "audit log",
     "kill switch latch",
+    "pools",
     "lease",
     "reconciliation",
     "alerts",
@@ -44,6 +46,7 @@ def healthy(desk: Desk, trading: Trading, monkeypatch: pytest.MonkeyPatch) -> De
 
     monkeypatch.setattr(checkup, "TradingManager", pipeline)
     monkeypatch.setattr(checkup.migrations, "current", lambda _url: checkup.migrations.head())
+    monkeypatch.setattr(checkup, "airflow_pools", lambda _url: pool_slots(8))
     monkeypatch.setattr(Checkup, "_plugins", lambda _self: "not imported here")
     monkeypatch.setattr(doctor, "SystemClock", lambda: desk.clock)
     control = desk.read(lambda books: books.control)
@@ -77,6 +80,14 @@ def test_people_see_a_mark_and_a_sentence(trading: Trading, healthy: Desk) -> No
 
 def broken_latch(desk: Desk, monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(desk.read(lambda books: books.control), "latch", lambda: LatchState.DISABLED)
+
+
+def no_pools(_: Desk, monkeypatch: pytest.MonkeyPatch, __: Path) -> None:
+    monkeypatch.setattr(checkup, "airflow_pools", lambda _url: {"default_pool": 128})
+
+
+def narrow_pool(_: Desk, monkeypatch: pytest.MonkeyPatch, __: Path) -> None:
+    monkeypatch.setattr(checkup, "airflow_pools", lambda _url: pool_slots(8) | {"control": 1})
 
 
 def expired_lease(desk: Desk, _: pytest.MonkeyPatch, __: Path) -> None:
@@ -126,6 +137,8 @@ def no_log_folder(_: Desk, __: pytest.MonkeyPatch, folder: Path) -> None:
     ("harm", "name", "parts"),
     [
         (broken_latch, "kill switch latch", ("disabled", "expected armed")),
+        (no_pools, "pools", ("missing", "control, mapped", "start it again")),
+        (narrow_pool, "pools", ("control (1 slots)", "expected control with 3")),
         (expired_lease, "lease", ("expired at 2026-03-02 12:03:02Z", "kill_switch")),
         (stale_books, "reconciliation", ("within 300 s", "trading reconcile")),
         (skewed_clock, "exchange", ("1500 ms", "at most 1000", "set the clock")),
@@ -163,6 +176,7 @@ def test_where_airflow_s_tables_are_elsewhere_the_doctor_says_what_is_in_use(
     """That is another way to run it and no harm: the pause is asked for, and the halts that stand are named."""
     control = healthy.read(lambda books: books.control)
     monkeypatch.setattr(control, "latch", lambda: LatchState.NO_AIRFLOW_TABLES)
+    monkeypatch.setattr(checkup, "airflow_pools", lambda _url: None)
     healthy.halt("rehearsal")
     code, found = verdicts(trading)
     assert code == 0
@@ -170,6 +184,10 @@ def test_where_airflow_s_tables_are_elsewhere_the_doctor_says_what_is_in_use(
     assert verdict == Verdict.SKIPPED
     assert "asks Airflow before each order" in sentence
     assert "stands: rehearsal" in sentence
+    assert found["pools"] == (
+        Verdict.SKIPPED,
+        "Airflow's tables are not in this database: its web UI shows them, under Admin",
+    )
 
 
 def test_before_the_set_up(trading: Trading, monkeypatch: pytest.MonkeyPatch) -> None:

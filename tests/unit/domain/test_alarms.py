@@ -11,7 +11,7 @@ from trading.domain.alerts import AlertKind
 from trading.domain.kill_switch import FIRST_HALT, ControlEvent, ControlKind
 from trading.domain.order import Order, OrderState
 
-QUIET = Alarms(at=T0, orders={}, newest_close_at={("1m", "BTC/USDT"): T0}, max_candle_age_s=180)
+QUIET = Alarms(at=T0, orders={}, newest_close_at={("1m", "BTC/USDT"): T0}, max_candle_age_s={"BTC/USDT": 180})
 SECOND = timedelta(seconds=1)
 HALT = ControlEvent(
     kind=ControlKind.HALT_ENGAGED, author="ada", reason="enough", at=T0, run_id="r1", dag_id="cli", halt_id=7

@@ -1,5 +1,7 @@
 """Halt, resume, lease, open account: anybody may stop; only a valid override, used once, lets go on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +13,8 @@ from trading.domain.kill_switch import ControlKind, HaltLevel, LatchState
 from trading.domain.order import OrderState, Side
 from trading.domain.override import OverrideRefused
 from trading.domain.scope import Scope
-from trading.errors import ConfigurationError, ExchangeUnavailable, OutcomeUnknown, TradingHalted
+from trading.errors import CommitUnknown, ConfigurationError, ExchangeUnavailable, OutcomeUnknown, TradingHalted
+from trading.flows.halt import Halt
 from trading.flows.lease import LEASE
 from trading.flows.report import Report
 
@@ -275,3 +278,44 @@ def test_a_halt_of_everything_is_every_accounts_and_one_of_an_unknown_account_is
     with pytest.raises(ConfigurationError, match="was never opened"):
         desk.halt(scope="account:typo")
     assert len(desk.halts()) == 1
+
+
+def test_a_run_that_halts_again_halts_once_until_that_halt_is_released() -> None:
+    """A task that is retried, or a commit that nobody answered, leaves one halt; after its release a new one."""
+    desk = Desk().open()
+    flow, run = Halt(desk.ledger, desk.clock, account=ACCOUNT), desk.run_of("halt")
+
+    def halted(**changes: Any) -> int:
+        return flow.run(**{"run": run, "author": "ada", "reason": "enough", **changes}).halt_id
+
+    first = halted()
+    assert halted() == first
+    others = {halted(reason="more"), halted(run=desk.run_of("halt")), halted(level=HaltLevel.PAUSE_ENTRIES)}
+    assert len({first, *others}) == 4
+    desk.resume(first)
+    assert halted() not in {first, *others}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_halt_whose_commit_nobody_answered_stands_once(stored: bool) -> None:
+    """The connection broke during COMMIT: whether it was stored is read, and it stands either way."""
+    desk = Desk().open()
+    ledger, broken = desk.ledger, []
+
+    @contextmanager
+    def transaction() -> Iterator[Any]:
+        with ledger.transaction() as books:
+            before = len(books.control.halts(ACCOUNT))
+            yield books
+            engaged = len(books.control.halts(ACCOUNT)) > before and not broken
+            if engaged and not stored:
+                broken.append(1)
+                raise CommitUnknown("the connection broke")
+        if engaged:
+            broken.append(1)
+            raise CommitUnknown("the connection broke")
+
+    flow = Halt(Behind(ledger, transaction=transaction), desk.clock, account=ACCOUNT)
+    report = flow.run(desk.run_of("halt"), author="ada", reason="enough")
+    assert broken == [1]
+    assert [halt.halt_id for halt in desk.halts()] == [report.halt_id]

@@ -62,6 +62,42 @@ def test_without_a_live_override_of_this_halt_nothing_is_sold(case: str) -> None
     assert len(desk.posts()) == before
 
 
+def unreadable() -> bool:
+    raise ConnectionError("the API server is down")
+
+
+@pytest.mark.parametrize(
+    ("is_paused", "because"), [(None, "no latch is armed"), (unreadable, "the API server is down")]
+)
+def test_where_the_pause_cannot_be_read_nothing_is_sold(is_paused: Any, because: str) -> None:
+    """Whatever was signed: nobody knows what holds, so nothing is sent, and each position says why it stays."""
+    desk = invested()
+    desk.grant(desk.halt())
+    before = len(desk.posts())
+    report = desk.flatten(is_paused=is_paused)
+    assert len(desk.posts()) == before
+    assert len(report.left) == 2
+    assert all("state=unreadable" in why and because in why for why in report.left.values())
+
+
+def test_a_pause_of_entries_keeps_strategies_from_buying_back_what_was_closed() -> None:
+    """Engaged before the halt is released; once it is released too, they buy."""
+    desk = invested()
+    halt_id = desk.halt()
+    desk.grant(halt_id)
+    desk.flatten()
+    pause = desk.halt("look first", level=HaltLevel.PAUSE_ENTRIES)
+    desk.resume(halt_id)
+    desk.next_minute()
+    with pytest.raises(TradingHalted, match="look first"):
+        desk.cycle()
+    assert held(desk) == {}
+    desk.resume(pause)
+    desk.next_minute()
+    desk.cycle()
+    assert len(held(desk)) == 2
+
+
 def test_a_halt_that_was_engaged_after_the_signature_is_in_nobodys_signature() -> None:
     """Two halts stand and one override lives: nothing is sold until the other halt has one too."""
     desk = invested()

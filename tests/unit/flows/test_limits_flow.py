@@ -7,14 +7,17 @@ from decimal import Decimal
 import pytest
 
 from tests.desk import Behind, Desk, constant, portfolio, with_limits
-from tests.examples import ACCOUNT, BTC
+from tests.examples import ACCOUNT, BTC, ETH
+from trading.domain.alerts import AlertKind
 from trading.domain.kill_switch import ControlKind
+from trading.domain.limits import ScopedLimits
 from trading.domain.order import OrderRequest, Side
 from trading.domain.risk import CheckedOrder
 from trading.domain.venue_order import VenueOrder
 from trading.errors import ConfigurationError, OrderRejected, TradingHalted
 from trading.flows.risk_view import Risk, Wish
 from trading.flows.strategy_switch import EnableStrategy
+from trading.flows.watch import Watch
 
 TIGHT = Decimal(19_000)
 
@@ -157,3 +160,24 @@ def test_a_cancel_counts_as_a_message() -> None:
     desk.clock.advance(40)
     desk.reconcile()
     assert desk.read(lambda b: b.risk.cancels_since(ACCOUNT, desk.clock.now() - timedelta(minutes=1))) > 0
+
+
+def test_the_watcher_of_alerts_goes_by_the_limits_in_force() -> None:
+    """By the recorded ones, an instrument's own among them, and not by what the file says meanwhile."""
+    desk = Desk().open()
+    desk.clock.advance(1_000)
+    file = replace(desk.portfolio.limits, max_candle_age_s=2_000)
+    watch = Watch(desk.ledger, account=ACCOUNT, watched={"1m": (BTC.symbol, ETH.symbol)}, limits=file)
+
+    def stale() -> list[str]:
+        return [one.sentence for one in watch.run() or () if one.kind is AlertKind.STALE_DATA and not one.ended_at]
+
+    (sentence,) = stale()
+    assert BTC.symbol in sentence
+    assert ETH.symbol in sentence
+    desk.limit(max_candle_age_s=2_000)
+    assert stale() == []
+    desk.limit(instrument={ETH.symbol: ScopedLimits(max_candle_age_s=500)})
+    (sentence,) = stale()
+    assert BTC.symbol not in sentence
+    assert ETH.symbol in sentence

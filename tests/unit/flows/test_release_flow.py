@@ -1,5 +1,6 @@
 """Two signatures where two are asked for, leave to reduce, and patience with those who guess."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from tests.examples import ACCOUNT
 from trading.domain.dual_control import Grant
 from trading.domain.kill_switch import ControlEvent, ControlKind
 from trading.domain.override import MAX_REFUSALS, Action, OverrideRefused
+from trading.domain.versions import Versions
 from trading.errors import ConfigurationError
 from trading.flows.resume import Outcome, Resume, ResumeReport
 from trading.flows.standing import Standing
@@ -221,13 +223,20 @@ def test_a_refusal_is_recorded_with_who_brought_it_and_what_it_claims() -> None:
     assert (newest(desk).author, newest(desk).halt_id, newest(desk).detail["halt"]) == ("ada", None, str(10**9))
 
 
+def migrated_by_others(desk: Desk) -> None:
+    """The database is at a version that this code does not know."""
+    risk = desk.memory_ledger._books.risk
+    standing = replace(risk.standing(ACCOUNT), versions=Versions(schema="0014", deployed_schema="0099"))
+    desk.memory_ledger._books.risk = Behind(risk, standing=lambda _: standing)  # type: ignore[assignment]
+
+
 def test_another_schema_releases_nothing_and_grants_nothing() -> None:
     """The database was migrated by other code: which rows mean what nobody here knows."""
     desk = Desk().open()
     halt = desk.halt()
-    desk.memory_ledger._books.schema_versions = lambda: ("0099", "0014")  # type: ignore[method-assign]
+    migrated_by_others(desk)
     for wish in ({}, REDUCE):
-        assert "schema is 0099, this code's 0014" in refusal(desk, halt, dual=False, **wish)
+        assert "this process has schema 0014, deployed is 0099" in refusal(desk, halt, dual=False, **wish)
 
 
 def test_whoever_signs_is_shown_what_stands_and_what_is_in_the_way() -> None:
@@ -248,5 +257,5 @@ def test_whoever_signs_is_shown_what_stands_and_what_is_in_the_way() -> None:
     assert text.endswith("\n```")
     desk.clock.advance(601)
     assert standing.run().counts["waiting"] == 0
-    desk.memory_ledger._books.schema_versions = lambda: ("0099", "0014")  # type: ignore[method-assign]
-    assert "in the way: the database's schema is 0099" in standing.run().markdown
+    migrated_by_others(desk)
+    assert "in the way: this process has schema 0014, deployed is 0099" in standing.run().markdown

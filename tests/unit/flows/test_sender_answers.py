@@ -155,18 +155,23 @@ def test_an_order_that_was_never_planned_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paused", "because"),
+    ("paused", "state", "because"),
     [
-        (True, "Airflow says that the DAG kill_switch is paused"),
-        (None, "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused"),
+        (True, "halt", "Airflow says that the DAG kill_switch is paused"),
+        (
+            None,
+            "unreadable",
+            "no latch is armed in this database, and there is no Airflow to ask whether kill_switch is paused",
+        ),
     ],
 )
-def test_a_halted_order_says_who_said_so(paused: bool | None, because: str) -> None:
+def test_a_halted_order_says_who_said_so(paused: bool | None, state: str, because: str) -> None:
     """Paused, or nobody to ask: two different errands for whoever reads it."""
     desk = waiting()
     outcome, why = send(desk, paused=paused)
     assert outcome is Outcome.HALTED
     assert f"kill_switch.because={because}, " in why
+    assert f"kill_switch.state={state})" in why
 
 
 def test_a_denial_names_every_code_and_every_figure_in_one_line() -> None:
@@ -190,5 +195,26 @@ def test_a_flag_that_was_never_read_does_not_say_paused() -> None:
     asked: list[Any] = []
     unread, nobody = PauseFlag(lambda: bool(asked.append(1))), flag(None)
     nobody.read()
-    assert (unread.paused, unread.can_ask, nobody.paused, nobody.can_ask) == (False, True, False, False)
+    assert (unread.paused, nobody.paused) == (False, False)
+    assert (unread.verdict(latched=False), nobody.verdict(latched=True)) == (None, None)
     assert asked == []
+
+
+@pytest.mark.parametrize("answer", [True, "unreadable"])
+def test_what_the_flag_once_forbade_stays_forbidden_for_the_run(answer: object) -> None:
+    """A later answer, or one at last, takes nothing back: the batch began under it."""
+    answers = iter([answer, False])
+
+    def ask() -> Any:
+        said = next(answers)
+        if said == "unreadable":
+            raise ConnectionError("no answer")
+        return said
+
+    pause = PauseFlag(ask)
+    for _ in range(2):
+        pause.read()
+        verdict = pause.verdict(latched=True)
+        assert verdict is not None
+        assert verdict[0] == ("halt" if answer is True else "unreadable")
+    assert next(answers) is False  # nobody asked again

@@ -41,6 +41,8 @@ print(json.dumps({
                 if params.get_param(name).value in ("", None)
                 and "null" not in params.get_param(name).schema.get("type", "null")
             ],
+            "pools": sorted({task.pool for task in dag.tasks}),
+            "unbounded": [task.task_id for task in dag.tasks if task.is_mapped and task.pool != "mapped"],
             "run_types": sorted(str(getattr(t, "value", t)) for t in dag.allowed_run_types or ()),
             "catchup": dag.catchup,
             "max_active_runs": dag.max_active_runs,
@@ -79,6 +81,10 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
         assert all(dag["params"].values()), dag_id
         # Airflow's form cannot be sent while a field is empty, unless null is among the field's types
         assert not dag["stuck"], dag_id
+        # nothing else in the controls' pool, and no mapped task outside of the one that bounds them
+        control = dag_id in ("kill_switch", "halt_trading", "resume_trading")
+        assert ("control" in dag["pools"], len(dag["pools"])) == (control, 1), dag_id
+        assert not dag["unbounded"], dag_id
         assert not dag["catchup"], dag_id
     for dag_id in LIVE_DAG_IDS:
         assert set(dags[dag_id]["run_types"]) == LIVE_RUN_TYPES, dag_id

@@ -48,10 +48,6 @@ class MemoryBooks:
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
         """Nothing is far away here."""
 
-    def schema_versions(self) -> tuple[str, str]:
-        """There is no schema that could differ."""
-        return "", ""
-
     def now(self) -> datetime:
         """The database's clock: the one that the ledger was handed."""
         return self._clock.now()

@@ -24,7 +24,6 @@ from trading.adapters.postgres.halt_signals import unverified_halts
 from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.password import working_url
-from trading.adapters.postgres.queries import FOLDER
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
 from trading.adapters.postgres.risk import PostgresRisk, traffic_facts
 from trading.adapters.postgres.runs import PostgresRuns
@@ -77,12 +76,6 @@ class PostgresBooks:
                 ("open_discrepancies", of_account),
             ]
         )
-
-    def schema_versions(self) -> tuple[str, str]:
-        """The version that the database's schema is at, and the newest one that this code knows."""
-        row = self._session.one("schema_version")
-        known = max(path.name for path in FOLDER.with_name("migrations").glob("*.sql")).partition("_")[0]
-        return str(row["version"]) if row else "", known
 
     def now(self) -> datetime:
         """The database's clock, which leases and overrides are judged by."""

@@ -48,8 +48,3 @@ RETURNING restored_at;
 -- database_time --
 -- The database's clock now, not when the transaction began: waiting for a lock must not make a lease last longer.
 SELECT clock_timestamp() AS now;
-
--- schema_version --
--- Which migration the schema is at.
-SELECT version_num AS version
-  FROM trading.alembic_version;

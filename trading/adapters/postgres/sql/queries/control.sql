@@ -169,3 +169,12 @@ SELECT pg_advisory_lock(%(key)s)
 -- leave_fence_exclusive --
 -- And gives the fence back.
 SELECT pg_advisory_unlock(%(key)s);
+
+-- airflow_has_pools --
+-- Whether Airflow's tables are in this database.
+SELECT to_regclass('public.slot_pool') IS NOT NULL;
+
+-- airflow_pools --
+-- Airflow's pools, each with its slots.
+SELECT pool, slots
+  FROM public.slot_pool;
