@@ -73,7 +73,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @cache
 def _stand_back() -> None:
-    os.nice(10)
+    os.nice(5)
 
 
 def _is_alone(item: pytest.Item) -> bool:

@@ -107,7 +107,7 @@ class MemoryCandles:
 
 def _require_distinct(instrument: str, series: CandleSeries) -> None:
     """Raise InvariantViolation where one period comes twice: nobody could say which counts."""
-    if len(np.unique(series.open_ms)) < len(series):
+    if len(set(series.open_ms.tolist())) < len(series):
         raise InvariantViolation(f"{instrument}: expected each open time once in a series")
 
 
