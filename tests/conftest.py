@@ -1,4 +1,10 @@
-"""Fixtures that many tests share: a real PostgreSQL, a fresh migrated database a test, and a ledger in it."""
+"""Fixtures that many tests share: a real PostgreSQL, a fresh migrated database a test, and a ledger in it.
+
+And who runs beside whom under `pytest -n auto --dist loadgroup`, which is `make test`: one worker runs all tests that
+are marked `alone` or `airflow`, one after another; the others run the rest, a file at a time, as background work. So
+the cores are busy while the real Airflow waits for its next minute, and what measures time comes first on them.
+Without -n one process runs all, in the usual order.
+"""
 
 import itertools
 import os
@@ -6,8 +12,9 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,6 +34,50 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core, and the one that mostly waits."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Group by group and file by file, in the order in which they are collected."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFile(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return super()._split_scope(nodeid).split("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes longest begins first: what is alone, then the crash schedules."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        if _is_alone(item):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=lambda item: (not _is_alone(item), "tests/crash/" not in item.nodeid))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A worker whose test is not alone stands back, from then on."""
+    if hasattr(item.config, "workerinput") and not _is_alone(item):
+        _stand_back()
+
+
+@cache
+def _stand_back() -> None:
+    os.nice(5)
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("alone", "airflow"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.many_orders import ORDERS, enforce_many
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.alone]
 
 #: The bar; a busy machine gets more room, and what it took is printed.
 WITHIN_S = 10.0

@@ -121,10 +121,7 @@ class Faults:
 
     def drawn(self, probability: float, where: str = "") -> bool:
         """Whether a fault of this probability, scaled by the schedule's intensity and the place, happens now."""
-        if not self.enabled:
-            return False
-        weight = self.intensity * _WEIGHT.get(where, 1.0)
-        return self.rng.random() < probability * weight
+        return self.enabled and self.rng.random() < probability * (self.intensity * _WEIGHT.get(where, 1.0))
 
     def new_process(self) -> Process:
         """A process on some machine: most clocks are right, some are off by what is allowed, few were set wrong."""

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 from tests.crash.faults import Faults
 from tests.desk import HORIZON, RECV_WINDOW_MS
@@ -23,11 +24,16 @@ T = TypeVar("T")
 def flow_function() -> str:
     """The flow's function that called a port."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and not frame.f_globals.get("__name__", "").startswith("trading.flows"):
+    while frame.f_back is not None and not _in_flows(frame.f_globals["__name__"]):
         frame = frame.f_back
-    while frame.f_back is not None and frame.f_code.co_name.startswith("<"):
+    while frame.f_back is not None and frame.f_code.co_name[0] == "<":
         frame = frame.f_back
     return frame.f_code.co_name
+
+
+@cache
+def _in_flows(module: str) -> bool:
+    return module.startswith("trading.flows")
 
 
 class FaultyLedger:
@@ -37,23 +43,8 @@ class FaultyLedger:
         self._inner = inner
         self._faults = faults
 
-    @contextmanager
-    def transaction(self) -> Iterator[Books]:
-        faults, where = self._faults, flow_function()
-        faults.point(f"{where}.begin")
-        with self._inner.transaction() as books:
-            yield books
-            if faults.drawn(0.01, where):
-                faults.crash(f"{where}.before_commit")
-            if faults.drawn(0.01, where):
-                faults.counts["commit_failed"] += 1
-                raise ConnectionError("the database went away before COMMIT")
-        faults.stepped()
-        if faults.drawn(0.01, where):
-            faults.crash(f"{where}.after_commit")
-        if faults.drawn(0.01, where):
-            faults.counts["commit_answer_lost"] += 1
-            raise ConnectionError("the database went away during COMMIT, which it had done")
+    def transaction(self) -> AbstractContextManager[Books]:
+        return _FaultyTransaction(self._inner, self._faults, flow_function())
 
     @contextmanager
     def sending(self, account: str) -> Iterator[None]:
@@ -69,6 +60,49 @@ class FaultyLedger:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class _FaultyTransaction:
+    """One transaction, around whose commit things go wrong. A class of its own: schedules have hundreds of them."""
+
+    def __init__(self, ledger: Ledger, faults: Faults, where: str) -> None:
+        self._ledger = ledger
+        self._faults = faults
+        self._where = where
+
+    def __enter__(self) -> Books:
+        self._faults.point(f"{self._where}.begin")
+        self._inner = self._ledger.transaction()
+        return self._inner.__enter__()
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        if raised[0] is not None:
+            return self._inner.__exit__(*raised)
+        try:
+            self._before_commit()
+        except BaseException as error:
+            self._inner.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._inner.__exit__(None, None, None)
+        self._after_commit()
+        return None
+
+    def _before_commit(self) -> None:
+        faults, where = self._faults, self._where
+        if faults.drawn(0.01, where):
+            faults.crash(f"{where}.before_commit")
+        if faults.drawn(0.01, where):
+            faults.counts["commit_failed"] += 1
+            raise ConnectionError("the database went away before COMMIT")
+
+    def _after_commit(self) -> None:
+        faults, where = self._faults, self._where
+        faults.stepped()
+        if faults.drawn(0.01, where):
+            faults.crash(f"{where}.after_commit")
+        if faults.drawn(0.01, where):
+            faults.counts["commit_answer_lost"] += 1
+            raise ConnectionError("the database went away during COMMIT, which it had done")
 
 
 class FaultyVenue:

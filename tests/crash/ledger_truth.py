@@ -59,7 +59,8 @@ class MemoryTruth:
         return self._journal._active
 
     def links(self, known: int) -> Sequence[ChainLink]:
-        return self._books.orders._chains[ACCOUNT][known:]
+        chain = self._books.orders._chains[ACCOUNT]
+        return chain[known:] if len(chain) > known else ()
 
     def fills(self, known: int) -> Sequence[Fill]:
         fills = self._books.fills._fills
@@ -67,10 +68,14 @@ class MemoryTruth:
 
     def controls(self, known: int) -> Sequence[ControlFact]:
         log = self._books.control._log
-        return [
-            ControlFact(kind=event.kind, halt_id=event.halt_id or 0, author=event.author, at=event.at)
-            for _, event in log[known:]
-        ]
+        return (
+            []
+            if len(log) == known
+            else [
+                ControlFact(kind=event.kind, halt_id=event.halt_id or 0, author=event.author, at=event.at)
+                for _, event in log[known:]
+            ]
+        )
 
     def intent(self, client_order_id: str) -> OrderIntent:
         return self._books.orders._orders[client_order_id].intent

@@ -9,7 +9,7 @@ from tests.crash.kill_races import run_races
 from trading.domain.order import Order
 from trading.domain.venue_order import Horizon
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.alone]
 
 
 @pytest.mark.timeout(1_800)

@@ -36,6 +36,7 @@ from trading.logging.json_logger import setup_json_logging
 from trading.logging.redaction import forget_secrets
 from trading.manager import TradingManager
 
+pytestmark = pytest.mark.alone
 WITHIN_S = 15.0
 
 

@@ -19,7 +19,7 @@ from trading.clock import SystemClock
 from trading.flows.halt import Halt
 from trading.flows.open_account import OpenAccount
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.alone]
 WITHIN_S = 15.0
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from trading.clock import random_id
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("stand_in_instance.py")
 TEST_MARK = "TEST_OF_MAKE"

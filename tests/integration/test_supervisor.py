@@ -22,6 +22,8 @@ from trading.local.home import Home
 from trading.local.processes import MARKER, created_at_s, instance_id, is_alive
 from trading.local.supervisor import Component, ComponentFailed, Stopping, Supervisor, read_records
 
+pytestmark = pytest.mark.alone
+
 STAND_IN = Path(__file__).with_name("stand_in_instance.py")
 TEST_MARK = "TEST_OF_SUPERVISOR"
 SLEEPER = (sys.executable, "-c", "import signal; signal.pause()")

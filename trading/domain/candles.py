@@ -43,6 +43,8 @@ def split_candles(
     reasons[_contradicted(series)] = "doubled with other values"
     refused = [_rejected(series, row, str(reasons[row])) for row in np.flatnonzero((reasons != "") & ~is_open)]
     usable = np.flatnonzero((reasons == "") & ~is_open)
+    if _ascends(series.open_ms[usable]):
+        return series.take(usable), refused
     _, last = np.unique(series.open_ms[usable][::-1], return_index=True)
     return series.take(usable[::-1][last]), refused
 
@@ -52,7 +54,7 @@ def compared(stored: CandleSeries, incoming: CandleSeries) -> tuple[NDArray[np.b
 
     Raises InvariantViolation where one period comes twice: nobody could say which counts.
     """
-    if (np.diff(incoming.open_ms) <= 0).any():
+    if not _ascends(incoming.open_ms):
         raise InvariantViolation("expected a series with each open time once, ascending")
     if not len(stored):
         return np.ones(len(incoming), dtype=bool), np.zeros(len(incoming), dtype=bool)
@@ -75,6 +77,11 @@ def leaps(series: CandleSeries, close_before: float | None) -> dict[int, str]:
     }
 
 
+def _ascends(open_ms: NDArray[np.int64]) -> bool:
+    """Whether each opens after the one before it: nothing is doubled or out of order, as nearly always."""
+    return bool((open_ms[1:] > open_ms[:-1]).all())
+
+
 def _insane(series: CandleSeries) -> NDArray[np.bool_]:
     """Not finite, not positive, high or low that do not enclose, or a negative volume."""
     prices = np.stack([series.open, series.high, series.low, series.close])
@@ -90,6 +97,8 @@ def _insane(series: CandleSeries) -> NDArray[np.bool_]:
 def _contradicted(series: CandleSeries) -> NDArray[np.bool_]:
     """Every row whose open time comes again with other values."""
     contradicted = np.zeros(len(series), dtype=bool)
+    if _ascends(series.open_ms):
+        return contradicted
     times, counts = np.unique(series.open_ms, return_counts=True)
     for open_ms in times[counts > 1]:  # empty but for faults
         rows = np.flatnonzero(series.open_ms == open_ms)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -105,8 +106,9 @@ class Limits:
         """SHA-256, in hex, of what is allowed: two files that allow the same have the same."""
         return content_hash({"limits": self.document})
 
-    @classmethod
-    def from_document(cls, text: str) -> "Limits":
+    @staticmethod
+    @lru_cache(maxsize=4)  # the limits in force are read before each order, and hardly ever change
+    def from_document(text: str) -> "Limits":
         """The limits that `document` wrote down. Raises InvariantViolation for anything else."""
         try:
             facts = orjson.loads(text)
@@ -114,7 +116,7 @@ class Limits:
                 {name: ScopedLimits(**_decoded(own)) for name, own in facts.pop(kind).items()}
                 for kind in ("strategy", "instrument")
             )
-            return cls(**_decoded(facts), strategy=strategy, instrument=instrument)
+            return Limits(**_decoded(facts), strategy=strategy, instrument=instrument)
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise InvariantViolation(f"the recorded limits cannot be read: {type(error).__name__}: {error}") from None
 

@@ -5,4 +5,5 @@ import logging
 
 def log_event(logger: logging.Logger, event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Log `event` (snake_case, past tense) with its facts as fields of the line."""
-    logger.log(level, event, extra={"event": event, **fields}, stacklevel=2)
+    if logger.isEnabledFor(level):
+        logger.log(level, event, extra={"event": event, **fields}, stacklevel=2)

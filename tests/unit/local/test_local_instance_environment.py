@@ -74,7 +74,9 @@ def test_a_stopped_instance_says_how_to_start_it(tmp_path: Path) -> None:
         environ_of_instance({"TRADING_HOME": str(tmp_path / "home")})
 
 
-@pytest.mark.parametrize("content", ["", "1\n", f"{os.getpid()}\n/nowhere\n0\n5432\n/nowhere\n"])
+@pytest.mark.parametrize(
+    "content", ["", "1\n", f"{os.getpid()}\n/nowhere\n0\n5432\n/nowhere\n"], ids=["empty", "cut", "whole"]
+)
 def test_a_stale_pid_file_is_no_database(tmp_path: Path, content: str) -> None:
     """Half written, or naming a process that is no PostgreSQL."""
     running(tmp_path / "home")

@@ -10,6 +10,8 @@ from tests.conftest import as_url
 from trading.adapters.postgres.ledger import PostgresLedger
 from trading.domain.alerts import AlertKind
 
+pytestmark = pytest.mark.alone
+
 SCRIPT = """
 import json, sys, threading, time
 from types import SimpleNamespace
