@@ -56,6 +56,7 @@ class TradingManager:
         self.config = config
         self.clock = clock or SystemClock()
         self._environ = environ
+        registry.look_in(config.strategies_path)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "TradingManager":
