@@ -42,8 +42,7 @@ from trading.flows.risk_view import Risk
 from trading.logging.redaction import register_secret
 from trading.strategies import registry
 
-#: The key that `trading killswitch sign` and the release of the first halt use.
-KEY_ID: Final = "kill_switch_secret"
+KEY_ID: Final = "kill_switch_secret"  # what `trading killswitch sign` and the release of the first halt use
 _PROJECT: Final = "airflow-crypto-trading"
 
 
@@ -56,7 +55,6 @@ class TradingManager:
         self.config = config
         self.clock = clock or SystemClock()
         self._environ = environ
-        registry.look_in(config.strategies_path)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "TradingManager":
@@ -67,7 +65,8 @@ class TradingManager:
     def portfolio(self) -> Portfolio:
         """What the desk wants to run."""
         recorded = partial(recorded_limits, lambda: self.ledger, self.config.account)
-        return load_portfolio(self.config.portfolio_path, functions=registry.names(), recorded=recorded)
+        names = registry.look_in(self.config.strategies_path)
+        return load_portfolio(self.config.portfolio_path, functions=names, recorded=recorded)
 
     @cached_property
     def secrets(self) -> SecretsManager:

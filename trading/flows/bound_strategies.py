@@ -87,4 +87,4 @@ def _failing(plan: StrategyPlan, reason: str) -> Strategy:
     def weights(_panel: Panel) -> NDArray[np.float64]:
         raise DataError(reason)
 
-    return Strategy(plan=plan, warmup=1, weights=weights)
+    return Strategy(plan=plan, warmup=1, weights=weights, problem=reason)

@@ -30,11 +30,15 @@ WeightFunction = Callable[[Panel], NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strategy:
-    """A strategy of the portfolio, bound to its validated parameters; `warmup` in candles."""
+    """A strategy of the portfolio, bound to its validated parameters; `warmup` in candles.
+
+    `problem` says why its own code cannot be loaded; empty where it can.
+    """
 
     plan: StrategyPlan
     warmup: int
     weights: WeightFunction
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,11 +83,12 @@ def strategy(
     return register
 
 
-def look_in(folders: Sequence[Path]) -> None:
-    """Take a user's strategies from these folders from now on; one that does not exist has none."""
+def look_in(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Take users' strategies from these folders from now on, and name all that there are; a folder may be missing."""
     for name in [name for name, known in _REGISTERED.items() if known.module.startswith(_USERS)]:
         del _REGISTERED[name]
     _FOLDERS[:] = folders
+    return names()
 
 
 def names() -> tuple[str, ...]:

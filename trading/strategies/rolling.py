@@ -97,11 +97,11 @@ def by_segments(function: Callable[..., Rows], *columns: Rows) -> Rows:
 
     Only functions whose result follows from their window alone (MAX, MIN, ROC …) give bits that depend on nothing else.
     """
-    result = np.full(columns[0].shape, np.nan)
+    result: Rows = np.full_like(columns[0], np.nan)
     for number in range(result.shape[1]):
         parts = [np.ascontiguousarray(column[:, number]) for column in columns]
         hole = np.ones(len(result) + 2, dtype=bool)
-        hole[1:-1] = ~np.isfinite(np.array(parts)).all(axis=0)
+        hole[1:-1] = ~np.logical_and.reduce([np.isfinite(part) for part in parts])
         edges = np.flatnonzero(hole[1:] != hole[:-1])
         for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             result[start:stop, number] = function(*(part[start:stop] for part in parts))

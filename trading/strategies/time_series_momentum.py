@@ -13,7 +13,7 @@ from trading.strategies.rolling import full_windows, rolling_deviation
 
 @dataclass(frozen=True)
 class TimeSeriesMomentum(Parameters):
-    """Candles that it has to have risen over, those of the volatility, and the yearly volatility aimed at (1: 100 %)."""
+    """Candles that it must have risen over, those of the volatility, and the yearly volatility aimed at (1: 100 %)."""
 
     lookback: int = bounded(168, minimum=1, maximum=10_000)
     window: int = bounded(72, minimum=2, maximum=5_000)
