@@ -41,6 +41,7 @@ _UNHEARD: Final = logging.NullHandler()
 _INSTANCE: Final = "The instance on this machine"
 _FLOWS: Final = "The flows, once, without Airflow"
 _BOOKS: Final = "The books"
+_RESEARCH: Final = "Research"
 _CONTROL: Final = "Control"
 _SETTINGS: Final = "Settings and tools"
 
@@ -60,6 +61,7 @@ COMMANDS: Final = (
     ("positions", "orders", _BOOKS, "What each strategy holds, and what it is worth at the last close."),
     ("balances", "orders", _BOOKS, "The ledger's balances by sub-account and currency."),
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
+    ("backtest", "backtest", _RESEARCH, "A strategy over candles of the past, its figures and its report."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
     ("config", "settings", _SETTINGS, "The settings as they are resolved."),

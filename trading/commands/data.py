@@ -22,7 +22,7 @@ app = typer.Typer()
 _FLOWS = ("ingest", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
 
 
-def _instant(text: str | datetime) -> datetime:
+def instant(text: str | datetime) -> datetime:
     """A date or a time of RFC 3339; without an offset it is UTC."""
     if isinstance(text, datetime):
         return text
@@ -41,10 +41,10 @@ def ingest(
     timeframe: Annotated[list[str] | None, typer.Option(help="May be repeated; the portfolio's if left out.")] = None,
     instrument: Annotated[list[str] | None, typer.Option(help="May be repeated; the portfolio's if left out.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(parser=_instant, metavar="TIME", help="From here on, UTC; else what is missing.")
+        datetime | None, typer.Option(parser=instant, metavar="TIME", help="From here on, UTC; else what is missing.")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=_instant, metavar="TIME", help="Up to here, UTC; else the venue's clock.")
+        datetime | None, typer.Option(parser=instant, metavar="TIME", help="Up to here, UTC; else the venue's clock.")
     ] = None,
     as_json: AsJson = False,
     verbose: Verbose = False,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.domain.backtest_grid import Grid, grid_of, share_of_whole
-from trading.domain.backtest_terms import OUTCOMES, UNSET, Terms
+from trading.domain.backtest_terms import FEE, FILLED, INSTRUMENT, OUTCOMES, PRICE, QUANTITY, RESULT, UNSET, Terms
 from trading.domain.limits import Limits
 from trading.domain.market import Instrument, Panel, timeframe_s
 from trading.domain.matching import FeeModel, SlippageModel, VolumeShareModel
@@ -56,6 +56,7 @@ class SimulatedOrder:
     price: Decimal
     fee: Decimal
     fee_currency: str
+    result: Decimal = ZERO  # of a sale, against its average cost, in quote
 
     @property
     def notional(self) -> Decimal:
@@ -67,7 +68,7 @@ class SimulatedOrder:
 class Backtest:
     """What became of it. Equity and invested: whole units of `grid`, int64, one a candle, at its close.
 
-    `orders` int64 (orders, 8): the columns of `backtest_terms`.
+    `orders` int64 (orders, COLUMNS): the columns of `backtest_terms`.
     """
 
     panel: Panel
@@ -88,14 +89,42 @@ class Backtest:
         """The invested share of the equity at each close."""
         return self.invested_units / np.maximum(self.units, 1)
 
+    @cached_property
+    def traded(self) -> NDArray[np.float64]:
+        """The notional of each order's fills, in quote."""
+        return self._whole(FILLED) * self._paid
+
+    @cached_property
+    def fees(self) -> NDArray[np.float64]:
+        """What each order's fills cost in fees, in quote at their price."""
+        bought = self.rows[:, QUANTITY] > 0
+        return self._whole(FEE) * (bought * self._paid + ~bought * float(self.grid.unit))
+
+    @cached_property
+    def results(self) -> NDArray[np.float64]:
+        """What each sale gained or lost against its average cost, in quote."""
+        sold = (self.rows[:, QUANTITY] < 0) & (self.rows[:, FILLED] > 0)
+        return self._whole(RESULT)[sold] * float(self.grid.unit)
+
+    @property
+    def _paid(self) -> NDArray[np.float64]:
+        """Quote an atom, at each order's price."""
+        steps: NDArray[np.float64] = np.array([float(one.tick_size) for one in self.instruments])
+        return self._whole(PRICE) * steps[self.rows[:, INSTRUMENT]] * float(self.grid.atom)
+
+    def _whole(self, column: int) -> NDArray[np.float64]:
+        return self.rows[:, column].astype(np.float64)
+
     def equity_at(self, row: int) -> Decimal:
         """The exact equity at a candle's close."""
         return int(self.units[row]) * self.grid.unit
 
-    def orders(self) -> Iterator[SimulatedOrder]:
-        """Every order, in the order of their sending."""
+    def orders(self, *, last: int | None = None) -> Iterator[SimulatedOrder]:
+        """Every order, or the `last` so many, in the order of their sending."""
         step, atom = timedelta(seconds=timeframe_s(self.panel.timeframe)), self.grid.atom
-        for row, column, quantity, target, outcome, filled, price, fee in self.rows.tolist():
+        for row, column, quantity, target, outcome, filled, price, fee, result in self.rows[
+            -last if last else 0 :
+        ].tolist():
             instrument, buys = self.instruments[column], quantity > 0
             close = self.panel.close_time(row)
             yield SimulatedOrder(
@@ -110,6 +139,7 @@ class Backtest:
                 price=price * instrument.tick_size,
                 fee=fee * (atom if buys else self.grid.unit),
                 fee_currency=instrument.base if buys else instrument.quote,
+                result=result * self.grid.unit,
             )
 
 

@@ -24,6 +24,7 @@ from trading.domain.backtest_terms import (
     OUTCOME,
     PRICE,
     QUANTITY,
+    RESULT,
     ROW,
     TARGET,
     UNSET,
@@ -195,6 +196,7 @@ def _send(
     opened: Whole,
     available: Whole,
     held: NDArray[np.int64],
+    cost: NDArray[np.float64],
     purse: NDArray[np.int64],
     order: NDArray[np.int64],
     terms: Terms,
@@ -206,7 +208,7 @@ def _send(
     outcome = _check(quantity, j, buys, prices, held[j], purse[_GROSS], purse[_FREE], purse[_EQUITY], terms)
     if outcome < 0 and buys and quantity * expected * value > purse[_CASH] + terms.outside:
         outcome = _FUNDS_REFUSED
-    filled, fee = 0, 0
+    filled, fee, result = 0, 0, 0.0
     if outcome < 0:
         if buys:
             purse[_FREE] -= quantity * close * value
@@ -217,13 +219,17 @@ def _send(
         fee = _share(filled, terms.fee, WHOLE) // terms.fee_base_step * terms.fee_base_step
         purse[_CASH] -= filled * expected * value
         held[j] += filled - fee
+        cost[j] += float(filled * expected * value)
     elif filled > 0:
         received = filled * expected * value
         fee = _share(received, terms.fee, WHOLE) // terms.fee_quote_step * terms.fee_quote_step
+        released = cost[j] * filled / held[j]
+        result = received - fee - released
         purse[_CASH] += received - fee
         held[j] -= filled
+        cost[j] -= released
     order[INSTRUMENT], order[QUANTITY], order[OUTCOME] = j, quantity if buys else -quantity, outcome
-    order[FILLED], order[PRICE], order[FEE] = filled, expected, fee
+    order[FILLED], order[PRICE], order[FEE], order[RESULT] = filled, expected, fee, np.int64(np.rint(result))
 
 
 @_compiled
@@ -244,7 +250,7 @@ def simulate(
     orders, count = np.zeros((1024, COLUMNS), np.int64), 0
     held, last = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
     target, line = np.zeros(instruments, np.int64), np.arange(instruments)
-    purse = np.zeros(_PURSE, np.int64)
+    cost, purse = np.zeros(instruments, np.float64), np.zeros(_PURSE, np.int64)
     purse[_CASH] = terms.cash
     for i in range(candles):
         worth = _worth(closes[i], held, last, terms)
@@ -273,6 +279,6 @@ def simulate(
                 orders = grown
             order = orders[count]
             order[ROW], order[TARGET] = i, target[j]
-            _send(quantity, j, delta > 0, last[j], opens[i + 1, j], capacity[i + 1, j], held, purse, order, terms)
+            _send(quantity, j, delta > 0, last[j], opens[i + 1, j], capacity[i + 1, j], held, cost, purse, order, terms)
             count += 1
     return equities, invested, orders[:count], -1

@@ -30,9 +30,9 @@ OUTCOMES: Final = (
 )
 
 #: Columns of an order: the row that decided it, instrument, signed quantity and target in atoms, outcome, filled atoms,
-#: price in ticks, fee in atoms (buys) or units (sales).
-ROW, INSTRUMENT, QUANTITY, TARGET, OUTCOME, FILLED, PRICE, FEE = range(8)
-COLUMNS: Final = 8
+#: price in ticks, fee in atoms (buys) or units (sales), result of a sale in units against its average cost.
+ROW, INSTRUMENT, QUANTITY, TARGET, OUTCOME, FILLED, PRICE, FEE, RESULT = range(9)
+COLUMNS: Final = 9
 
 
 class Terms(NamedTuple):

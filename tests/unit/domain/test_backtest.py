@@ -104,7 +104,7 @@ def both(panel: Panel, weights: Any, instruments: dict[str, Instrument], rules: 
     """Run the two, hold them equal, and give back the orders."""
     ours = run_backtest(panel, quantised_rows("s", panel, weights), instruments, rules)
     theirs = BacktestByHand(panel, weights, instruments, rules).run()
-    found = [replace(order, at=order.as_of) for order in ours.orders()]
+    found = [replace(order, at=order.as_of, result=Decimal(0)) for order in ours.orders()]
     assert found == theirs.orders
     assert [ours.equity_at(row) for row in range(len(panel))] == theirs.equity
     return found
@@ -171,6 +171,9 @@ def test_one_purchase_and_one_sale_by_hand() -> None:
     )
     assert (sold.quantity, sold.price, sold.fee) == (Decimal("4.995"), Decimal("99.98"), Decimal("0.49940010"))
     assert bought.at - bought.as_of == timedelta(0)
+    assert float(sold.result) == pytest.approx(499.4001 - 0.49940010 - 500.1, abs=1e-9)
+    assert result.fees.tolist() == pytest.approx([0.005 * 100.02, 0.4994001])
+    assert result.traded.tolist() == pytest.approx([500.1, 499.4001])
     assert result.equity_at(1) == 1_000 - Decimal("500.1") + Decimal("499.5")
     assert result.equity_at(3) == Decimal("999.4") - Decimal("499.5") + Decimal("499.4001") - Decimal("0.49940010")
 
