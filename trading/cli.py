@@ -61,6 +61,7 @@ COMMANDS: Final = (
     ("positions", "orders", _BOOKS, "What each strategy holds, and what it is worth at the last close."),
     ("balances", "orders", _BOOKS, "The ledger's balances by sub-account and currency."),
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
+    ("strategies", "strategies", _RESEARCH, "The strategies: listing, beginning a new one, checking for look-ahead."),
     ("backtest", "backtest", _RESEARCH, "A strategy over candles of the past, its figures and its report."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),

@@ -13,6 +13,7 @@ from trading.commands.candle_source import SHIPPED, candles_from
 from trading.commands.data import instant
 from trading.commands.invocation import examples, take_own_strategies
 from trading.commands.listing import AsJson, Column, show, show_fields, show_json
+from trading.commands.parameters import named_values
 from trading.domain.backtest import BacktestRules
 from trading.domain.matching import FeeModel, SlippageModel, VolumeShareModel
 from trading.errors import ConfigurationError
@@ -109,7 +110,7 @@ def backtest(
         rebalance_threshold_bps=rebalance_threshold_bps,
     )
     take_own_strategies()
-    fixed, swept, walk = _named(param), _swept(sweep_), _walk(walk_forward_, sweep_)
+    fixed, swept, walk = named_values(param), _swept(sweep_), _walk(walk_forward_, sweep_)
     grid, refused = combinations(strategy, fixed, swept)
     registered = registry.get(strategy)
     candles = candles_from(
@@ -183,20 +184,9 @@ def _columns(names: Sequence[str]) -> list[Column[Trial]]:
     return [*(of_parameters(name) for name in names), *(of_figures(*figure) for figure in figures)]
 
 
-def _named(items: Sequence[str] | None) -> dict[str, str]:
-    """NAME=VALUE by name."""
-    found: dict[str, str] = {}
-    for item in items or ():
-        name, equals, value = item.partition("=")
-        if not (name and equals and value) or name in found:
-            raise typer.BadParameter(f"{item!r}: expected NAME=VALUE, each name once")
-        found[name] = value
-    return found
-
-
 def _swept(items: Sequence[str] | None) -> dict[str, list[Decimal]]:
     """NAME=FROM:TO:STEP, both ends among them, or NAME=A,B,C."""
-    return {name: _values(name, text) for name, text in _named(items).items()}
+    return {name: _values(name, text) for name, text in named_values(items).items()}
 
 
 def _values(name: str, text: str) -> list[Decimal]:

@@ -3,7 +3,7 @@
 Rows are compared bit by bit: equal "up to rounding" would hide a result that depends on what lies around its window.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from trading.domain.decision import quantised_rows, require_shape, weights_in_millionths
-from trading.domain.market import Panel
+from trading.domain.market import Panel, timeframe_s
 from trading.errors import DataError
+from trading.strategies import registry
 from trading.strategies.rolling import full_windows
 
 Compute = Callable[[Panel], NDArray[np.float64]]
@@ -59,6 +60,28 @@ def bias_report(
         return BiasReport(wrong=(*trial.silence(), *trial.ahead(), *memory, *trial.gap()), remarks=tuple(remarks))
     except DataError as error:
         return BiasReport(wrong=(str(error),))
+
+
+def examine(
+    name: str, values: Mapping[str, object] | None = None, *, rounds: int = ROUNDS, seed: int = 1
+) -> BiasReport:
+    """Judge a registered strategy on random candles of the instruments it was written for, or of two.
+
+    Raises ConfigurationError for an unknown strategy or parameter.
+    """
+    registered, parameters = registry.get(name), registry.parameters(name, values or {})
+    warmup = registered.warmup(parameters)
+    instruments = registered.instruments or ("BTC/USDT", "ETH/USDT")
+    generator = np.random.default_rng(seed)
+    panel = random_panel(generator, 3 * warmup + 200, instruments, registered.timeframe)
+    return bias_report(
+        name,
+        lambda given: registered.compute(given, parameters),
+        panel,
+        warmup=warmup,
+        generator=generator,
+        rounds=rounds,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +143,16 @@ class _Trial:
             yield "a gap changes rows whose windows do not touch it: what comes after it must not remember it"
 
 
-def random_panel(generator: Generator, candles: int, instruments: tuple[str, ...], timeframe_ms: int = 60_000) -> Panel:
-    """Random walks of 1m candles without gaps."""
+def random_panel(generator: Generator, candles: int, instruments: tuple[str, ...], timeframe: str = "1m") -> Panel:
+    """Random walks without gaps, from 1970 on."""
     shape = (candles, len(instruments))
     close = 100 * np.exp(np.cumsum(generator.normal(0, 0.002, shape), axis=0))
     opened = np.vstack([close[:1], close[:-1]])
     spread = generator.uniform(0, 0.001, shape)
     return Panel(
         instruments=instruments,
-        timeframe="1m",
-        open_ms=np.arange(candles, dtype=np.int64) * timeframe_ms,
+        timeframe=timeframe,
+        open_ms=np.arange(candles, dtype=np.int64) * timeframe_s(timeframe) * 1000,
         open=opened,
         high=np.maximum(opened, close) * (1 + spread),
         low=np.minimum(opened, close) * (1 - spread),
