@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def test_parameters_have_defaults_and_take_text() -> None:
     assert registry.parameters("sma_crossover", {}) == SmaCrossover(fast=10, slow=30)
     assert registry.parameters("sma_crossover", {"fast": "3", "slow": 9}) == SmaCrossover(fast=3, slow=9)
     assert registry.parameters("inverse_volatility", {"window": 5}) == InverseVolatility(window=5)
+    exact = registry.parameters("bollinger_reversion", {"deviations": Decimal("1.5")})  # as the portfolio file gives it
+    assert exact == registry.parameters("bollinger_reversion", {"deviations": "1.5"})
 
 
 @pytest.mark.parametrize(
