@@ -32,13 +32,15 @@ DEFAULTS = {"owner": "trading", "retries": 2, "retry_delay": timedelta(seconds=5
 LIVE = {"start_date": START, "catchup": False, "max_active_runs": 1, "allowed_run_types": list(LIVE_RUN_TYPES)}
 
 
-def run_flow(flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None = None) -> dict[str, int]:
+def run_flow(
+    flow: "Callable[[TradingManager, Run], Any]", outlet: Asset | None = None, allowed: tuple[str, ...] = LIVE_RUN_TYPES
+) -> dict[str, int]:
     """Run a flow as this task: its counts are the task's result. Domain errors become skip, fail or retry."""
     from trading.manager import TradingManager  # noqa: PLC0415 - heavy, and only tasks need it
 
     context = get_current_context()
-    if str(context["dag_run"].run_type.value) not in LIVE_RUN_TYPES:
-        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not trade: expected {LIVE_RUN_TYPES}")
+    if str(context["dag_run"].run_type.value) not in allowed:
+        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not do this: expected {allowed}")
     manager = TradingManager.from_env()
     try:
         report = flow(manager, _run(context))

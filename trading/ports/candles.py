@@ -51,6 +51,12 @@ class CandleStore(Protocol):
         """The `candles` grid rows ending at `until` (the last one closes at it or before); NaN where none is stored."""
         ...
 
+    def panel_as_known(
+        self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int, known_at: datetime
+    ) -> Panel:
+        """The same rows as they stood at `known_at`: without what came later, and before what was restated since."""
+        ...
+
     def count(self) -> int:
         """How many candles there are."""
         ...

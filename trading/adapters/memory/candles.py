@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -26,6 +26,7 @@ class MemoryCandles:
         self._journal = journal
         self._candles: defaultdict[_Key, dict[int, _Values]] = defaultdict(dict)
         self._newest: dict[_Key, int] = {}
+        self._told: defaultdict[_Key, list[tuple[int, datetime, _Values]]] = defaultdict(list)
         self._revised: list[tuple[str, str, int, _Values]] = []
         self._quarantine: dict[tuple[str, str, RejectedCandle], datetime] = {}
 
@@ -40,7 +41,7 @@ class MemoryCandles:
         timeframe: str,
         series: CandleSeries,
         *,
-        at: datetime,  # noqa: ARG002 — PostgreSQL's rows keep it
+        at: datetime,
         run: Run,  # noqa: ARG002 — PostgreSQL's rows name it
     ) -> CandleChange:
         """Insert new candles, restate changed ones, leave equal ones alone."""
@@ -60,6 +61,7 @@ class MemoryCandles:
                 revised += 1
                 self._journal.append(self._revised, (instrument, timeframe, open_ms, before))
             self._journal.put(stored, open_ms, values)
+            self._journal.append(self._told[key], (open_ms, at, values))
         if inserted:
             newest = max(int(series.open_ms.max()), self._newest.get(key, 0))
             self._journal.put(self._newest, key, newest)
@@ -81,16 +83,18 @@ class MemoryCandles:
 
     def panel(self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int) -> Panel:
         """The `candles` grid rows that end at `until`, NaN where none is stored."""
-        step_ms = timeframe_s(timeframe) * 1000
-        end_ms = to_ms(floor_to_timeframe(until, timeframe))
-        open_ms = np.arange(end_ms - candles * step_ms, end_ms, step_ms, dtype=np.int64)
-        cube = np.full((len(open_ms), len(instruments), 5), np.nan)
-        for column, symbol in enumerate(instruments):
-            stored = self._candles.get((symbol, timeframe), {})
-            if stored and len(open_ms):
-                cube[:, column, :] = [stored.get(row, _ABSENT) for row in open_ms.tolist()]
-        parts = (np.ascontiguousarray(cube[:, :, part]) for part in range(5))
-        return Panel(tuple(instruments), timeframe, open_ms, *parts)
+        stored = {symbol: self._candles.get((symbol, timeframe), {}) for symbol in instruments}
+        return _panel_of(stored, timeframe, until, candles)
+
+    def panel_as_known(
+        self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int, known_at: datetime
+    ) -> Panel:
+        """The same rows as they stood at `known_at`: without what came later, and before what was restated since."""
+        known = {
+            symbol: {open_ms: values for open_ms, at, values in self._told[symbol, timeframe] if at <= known_at}
+            for symbol in instruments
+        }
+        return _panel_of(known, timeframe, until, candles)
 
     def count(self) -> int:
         """How many candles there are."""
@@ -103,6 +107,18 @@ class MemoryCandles:
     def quarantined(self) -> list[tuple[str, str, RejectedCandle]]:
         """What was refused, oldest first: (instrument, timeframe, candle)."""
         return list(self._quarantine)
+
+
+def _panel_of(stored: Mapping[str, Mapping[int, _Values]], timeframe: str, until: datetime, candles: int) -> Panel:
+    step_ms = timeframe_s(timeframe) * 1000
+    end_ms = to_ms(floor_to_timeframe(until, timeframe))
+    open_ms = np.arange(end_ms - candles * step_ms, end_ms, step_ms, dtype=np.int64)
+    cube = np.full((len(open_ms), len(stored), 5), np.nan)
+    for column, rows in enumerate(stored.values()):
+        if rows and len(open_ms):
+            cube[:, column, :] = [rows.get(row, _ABSENT) for row in open_ms.tolist()]
+    parts = (np.ascontiguousarray(cube[:, :, part]) for part in range(5))
+    return Panel(tuple(stored), timeframe, open_ms, *parts)
 
 
 def _require_distinct(instrument: str, series: CandleSeries) -> None:

@@ -76,6 +76,24 @@ class PostgresCandles:
 
     def panel(self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int) -> Panel:
         """The `candles` grid rows that end at `until`, NaN where none is stored."""
+        return self._panel("panel", instruments, timeframe, until=until, candles=candles)
+
+    def panel_as_known(
+        self, instruments: Sequence[str], timeframe: str, *, until: datetime, candles: int, known_at: datetime
+    ) -> Panel:
+        """The same rows as they stood at `known_at`: without what came later, and before what was restated since."""
+        return self._panel("panel_as_known", instruments, timeframe, until=until, candles=candles, known_at=known_at)
+
+    def _panel(
+        self,
+        query: str,
+        instruments: Sequence[str],
+        timeframe: str,
+        *,
+        until: datetime,
+        candles: int,
+        **facts: datetime,
+    ) -> Panel:
         step_ms = timeframe_s(timeframe) * 1000
         end_ms = to_ms(floor_to_timeframe(until, timeframe))
         first_ms = end_ms - candles * step_ms
@@ -83,7 +101,7 @@ class PostgresCandles:
         cube = np.full((5, len(open_ms), len(instruments)), np.nan)
         window = {"first": from_ms(first_ms), "end": from_ms(end_ms)}
         found = self._session.all(
-            "panel", {"instruments": list(instruments), "timeframe": timeframe, **window}, binary=True
+            query, {"instruments": list(instruments), "timeframe": timeframe, **window, **facts}, binary=True
         )
         packed = {row["instrument"]: row["packed"] for row in found}
         for column, symbol in enumerate(instruments):

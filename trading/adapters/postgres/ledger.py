@@ -21,6 +21,7 @@ from trading.adapters.postgres.fills import PostgresFills
 from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
+from trading.adapters.postgres.replays import PostgresReplays
 from trading.adapters.postgres.risk import PostgresRisk, traffic_facts
 from trading.adapters.postgres.runs import PostgresRuns
 from trading.domain.traffic import TrafficQuestion
@@ -46,6 +47,7 @@ class PostgresBooks:
         self.reconciliations = PostgresReconciliations(session)
         self.risk = PostgresRisk(session)
         self.conformances = PostgresConformances(session)
+        self.replays = PostgresReplays(session)
         self.runs = PostgresRuns(session)
 
     def read_ahead(self, client_order_id: str, question: TrafficQuestion) -> None:
