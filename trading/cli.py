@@ -63,6 +63,7 @@ COMMANDS: Final = (
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
     ("strategies", "strategies", _RESEARCH, "The strategies: listing, beginning a new one, checking for look-ahead."),
     ("backtest", "backtest", _RESEARCH, "A strategy over candles of the past, its figures and its report."),
+    ("parity", "parity", _RESEARCH, "What was done against what the backtest says, with the causes."),
     ("replay", "replay", _RESEARCH, "What would have been decided in the past, beside what was."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),

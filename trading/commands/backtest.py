@@ -50,7 +50,8 @@ def _amount(text: str | Decimal) -> Decimal:
     return value
 
 
-def _bps(help_: str) -> Any:
+def bps(help_: str) -> Any:
+    """An option in 1/100 %, 0 or more."""
     return typer.Option(parser=_amount, metavar="BPS", help=help_)
 
 
@@ -78,8 +79,8 @@ def backtest(
         list[str] | None,
         typer.Option("--sweep", metavar="NAME=FROM:TO:STEP", help="Try each value, or each of NAME=A,B,C."),
     ] = None,
-    fee_bps: Annotated[Decimal, _bps("What a fill costs, in 1/100 %.")] = Decimal(10),
-    slippage_bps: Annotated[Decimal, _bps("How far from the open a fill is, in 1/100 %.")] = Decimal(2),
+    fee_bps: Annotated[Decimal, bps("What a fill costs, in 1/100 %.")] = Decimal(10),
+    slippage_bps: Annotated[Decimal, bps("How far from the open a fill is, in 1/100 %.")] = Decimal(2),
     volume_share: Annotated[
         Decimal, typer.Option(parser=_amount, metavar="SHARE", help="Of the candle before: more is not filled.")
     ] = Decimal("0.1"),
@@ -93,7 +94,7 @@ def backtest(
         ),
     ] = None,
     rebalance_threshold_bps: Annotated[
-        Decimal, _bps("Smaller changes are left alone, in 1/100 % of the equity.")
+        Decimal, bps("Smaller changes are left alone, in 1/100 % of the equity.")
     ] = Decimal(100),
     data: Annotated[str, typer.Option(help="`stored`, `sample` or a folder of candle files.")] = SHIPPED,
     report: Annotated[
@@ -128,7 +129,7 @@ def backtest(
         tried = replace(tried, luck=luck_of(tried.trials, found))
     _show(found, tried, refused, as_json=as_json)
     if report is not None:
-        _write(report, page(found, tried))
+        write_report(report, page(found, tried))
 
 
 def _tried(
@@ -213,7 +214,8 @@ def _walk(text: str | None, swept: Sequence[str] | None) -> tuple[int, int] | No
     return int(train), int(test)
 
 
-def _write(path: Path, text: str) -> None:
+def write_report(path: Path, text: str) -> None:
+    """Write a page. Raises ConfigurationError where the file cannot be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

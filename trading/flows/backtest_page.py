@@ -48,8 +48,6 @@ class Tried:
 
 def page(study: Study, tried: Tried) -> str:
     """The whole page."""
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - only reports need it
-
     told = summary(study)
     figures = charts(study) | ({"heat": heat_map(tried.trials, tried.names)} if tried.trials else {})
     data = told["data"]
@@ -57,12 +55,20 @@ def page(study: Study, tried: Tried) -> str:
         f"{', '.join(data['instruments'])} · {data['timeframe']} · {data['first_decision']:%Y-%m-%d %H:%M} to"
         f" {data['last_close']:%Y-%m-%d %H:%M} UTC · {data['source']}"
     )
+    title = f"{study.strategy} {_listed(told['parameters'])}".strip()
+    return filled_page(title, subtitle, list(_sections(study, told, tried)), charts=figures)
+
+
+def filled_page(title: str, subtitle: str, sections: Sequence[str], *, charts: Mapping[str, Any]) -> str:
+    """One page of these sections, with plotly's own script where it has charts."""
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - only reports need it
+
     filled = {
-        "title": escape(f"{study.strategy} {_listed(told['parameters'])}".strip()),
+        "title": escape(title),
         "subtitle": escape(subtitle),
-        "sections": "\n".join(_sections(study, told, tried)),
-        "charts": orjson.dumps(figures, option=orjson.OPT_SERIALIZE_NUMPY).decode().replace("</", "<\\/"),
-        "plotly": get_plotlyjs(),
+        "sections": "\n".join(sections),
+        "charts": orjson.dumps(charts, option=orjson.OPT_SERIALIZE_NUMPY).decode().replace("</", "<\\/"),
+        "plotly": get_plotlyjs() if charts else "",
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for name, content in filled.items():
@@ -71,24 +77,25 @@ def page(study: Study, tried: Tried) -> str:
 
 
 def _sections(study: Study, told: Mapping[str, Any], tried: Tried) -> Iterable[str]:
-    yield _section("Figures", _figures(study.figures, study.held_figures))
-    yield _section(
+    yield section("Figures", _figures(study.figures, study.held_figures))
+    yield section(
         "Equity, against buying and holding, and drawdown", '<div id="equity" class="chart tall-chart"></div>'
     )
     if tried.trials:
-        yield _section("Sweep", _luck(tried) + '<div id="heat" class="chart"></div>' + _trials(tried))
+        yield section("Sweep", _luck(tried) + '<div id="heat" class="chart"></div>' + _trials(tried))
     if tried.rounds:
-        yield _section("Walking forward", _rounds(tried.rounds))
+        yield section("Walking forward", _rounds(tried.rounds))
     for number, symbol in enumerate(study.candles.panel.instruments):
-        yield _section(f"{escape(symbol)}, with fills", f'<div id="candles{number}" class="chart tall-chart"></div>')
-    yield _section("Months", _months(told["months"], told["years"]))
-    yield _section("Returns of days", '<div id="distribution" class="chart"></div>')
-    yield _section("Exposure", '<div id="exposure" class="chart"></div>')
-    yield _section("Orders", _orders(study))
-    yield _section("What it ran on", _facts(told))
+        yield section(f"{escape(symbol)}, with fills", f'<div id="candles{number}" class="chart tall-chart"></div>')
+    yield section("Months", _months(told["months"], told["years"]))
+    yield section("Returns of days", '<div id="distribution" class="chart"></div>')
+    yield section("Exposure", '<div id="exposure" class="chart"></div>')
+    yield section("Orders", _orders(study))
+    yield section("What it ran on", _facts(told))
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
+    """A box with a heading."""
     return f"<section><h2>{title}</h2>{content}</section>"
 
 
@@ -107,7 +114,7 @@ def _months(months: Mapping[str, float], years: Mapping[str, float]) -> str:
     for year, whole in years.items():
         cells = "".join(_share(months.get(f"{year}-{month:02}")) for month in range(1, 13))
         rows.append(f"<tr><td>{year}</td>{cells}{_share(whole)}</tr>")
-    return _table(f"<th>Year</th>{head}<th>All</th>", rows)
+    return table(f"<th>Year</th>{head}<th>All</th>", rows)
 
 
 def _share(value: float | None) -> str:
@@ -142,7 +149,7 @@ def _orders(study: Study) -> str:
         )
     )
     note = f"<p>{total:,} orders{f', the newest {_MOST_ROWS:,} of them' if total > _MOST_ROWS else ''}.</p>"
-    return note + _table(head, rows, tall=True)
+    return note + table(head, rows, tall=True)
 
 
 def _luck(tried: Tried) -> str:
@@ -165,7 +172,7 @@ def _trials(tried: Tried) -> str:
         + "</tr>"
         for trial in ranked
     ]
-    return _table(head, rows, tall=True)
+    return table(head, rows, tall=True)
 
 
 def _rounds(rounds: Sequence[Round]) -> str:
@@ -177,9 +184,7 @@ def _rounds(rounds: Sequence[Round]) -> str:
             f"<td>{spoken_figure('sharpe', one.chosen_on)}</td>{_share(one.made)}</tr>"
         )
     head = "".join(f"<th>{name}</th>" for name in ("Chosen from", "to", "Judged to", "Chosen", "Sharpe then", "Made"))
-    return f"<p>On candles that nothing was chosen on: <b>{made_by(rounds):.1%}</b>.</p>" + _table(
-        head, rows, tall=True
-    )
+    return f"<p>On candles that nothing was chosen on: <b>{made_by(rounds):.1%}</b>.</p>" + table(head, rows, tall=True)
 
 
 def _facts(told: Mapping[str, Any]) -> str:
@@ -201,7 +206,8 @@ def _facts(told: Mapping[str, Any]) -> str:
     return f'<div class="wide"><table>{lines}</table></div>'
 
 
-def _table(head: str, rows: Sequence[str], *, tall: bool = False) -> str:
+def table(head: str, rows: Sequence[str], *, tall: bool = False) -> str:
+    """A table that scrolls in its own box."""
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="wide{" tall" if tall else ""}">{inner}</div>'
 
