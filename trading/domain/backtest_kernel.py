@@ -53,14 +53,27 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True)(function)
 
 
-@_compiled
+def _inlined(function: Callable[..., Any]) -> Any:
+    """Made a part of its caller: a call counts the references of every array, which takes longer than the work."""
+    return numba.njit(inline="always")(function)
+
+
+@_inlined
 def _share(whole: Whole, part: Whole, of: Whole) -> Whole:
-    """Floor of whole * part / of, exact where the result is below 2**62, though the product may not fit."""
+    """Floor of whole * part / of, exact where the result is below 2**62, though the product may not fit.
+
+    A float comes near enough that the remainder is small again; dividing whole numbers would take several times longer.
+    """
     near = np.int64(float(whole) * float(part) / float(of))
-    return near + (whole * part - near * of) // of
+    rest = whole * part - near * of
+    while rest < 0:
+        near, rest = near - 1, rest + of
+    while rest >= of:
+        near, rest = near + 1, rest - of
+    return near
 
 
-@_compiled
+@_inlined
 def _taker_price(open_ticks: Whole, buys: bool, slippage: Whole) -> Whole:
     """Worse than the open by the slippage, rounded to the tick against the taker; at least a tick."""
     if buys:
@@ -68,7 +81,7 @@ def _taker_price(open_ticks: Whole, buys: bool, slippage: Whole) -> Whole:
     return max(open_ticks * (WHOLE - slippage) // WHOLE, 1)
 
 
-@_compiled
+@_inlined
 def _check(
     quantity: Whole,
     j: Whole,
@@ -107,7 +120,7 @@ def _check(
     return -1
 
 
-@_compiled
+@_inlined
 def _quantity(delta: Whole, held: Whole, free: Whole, hundredths: Whole, close: Whole, j: Whole, terms: Terms) -> Whole:
     """What to send of `delta`, in whole lots: no more than is held, or than free quote less one per cent buys."""
     lot = terms.market_lot[j]
@@ -119,13 +132,15 @@ def _quantity(delta: Whole, held: Whole, free: Whole, hundredths: Whole, close: 
     return min(delta, bought) // lot * lot
 
 
-@_compiled
-def _worth(closes: NDArray[np.int64], held: NDArray[np.int64], last: NDArray[np.int64], terms: Terms) -> Whole:
+@_inlined
+def _worth(
+    closes: NDArray[np.int64], i: Whole, held: NDArray[np.int64], last: NDArray[np.int64], terms: Terms
+) -> Whole:
     """What is held is worth at this row's closes, or the last ones before a gap; -1 where 64 bits are too few."""
     worth = 0
     for j in range(len(held)):
-        if closes[j] > 0:
-            last[j] = closes[j]
+        if closes[i, j] > 0:
+            last[j] = closes[i, j]
         if held[j] > 0:
             if float(held[j]) * float(last[j]) * float(terms.value[j]) > MOST_UNITS:
                 return -1
@@ -133,37 +148,44 @@ def _worth(closes: NDArray[np.int64], held: NDArray[np.int64], last: NDArray[np.
     return worth
 
 
-@_compiled
+@_inlined
+def _next(delta: NDArray[np.int64], previous: Whole) -> Whole:
+    """The instrument after `previous` (-1: the first) by what is to change, largest sale first; equal ones in order.
+
+    Sorting an array instead would make every row count references to it, and cost more than all the rest.
+    """
+    found = -1
+    for j in range(len(delta)):
+        later = previous < 0 or delta[j] > delta[previous] or (delta[j] == delta[previous] and j > previous)
+        if later and (found < 0 or delta[j] < delta[found]):
+            found = j
+    return found
+
+
+@_inlined
 def _aim(
     weights: NDArray[np.int64],
+    i: Whole,
     equity: Whole,
     held: NDArray[np.int64],
     last: NDArray[np.int64],
     target: NDArray[np.int64],
-    line: NDArray[np.int64],
+    delta: NDArray[np.int64],
     terms: Terms,
 ) -> bool:
-    """Set each `target`, and `line` to the instruments by what is to change, largest sale first; False: nothing is."""
+    """Set each `target`, and `delta` to what is to change; False where nothing is."""
     wanted = False
-    for j in range(len(weights)):
-        lots = _share(equity, terms.investable * weights[j], WHOLE * WHOLE_WEIGHT)
-        target[j] = lots // (last[j] * terms.value[j] * terms.lot[j]) * terms.lot[j]
-        wanted = wanted or target[j] != held[j]
-    for place in range(1, len(line)):  # equal ones stay in their order
-        moving, spot = line[place], place
-        delta = target[moving] - held[moving]
-        while spot > 0:
-            before = line[spot - 1]
-            ahead = target[before] - held[before]
-            if ahead < delta or (ahead == delta and before < moving):
-                break
-            line[spot] = before
-            spot -= 1
-        line[spot] = moving
+    for j in range(len(held)):
+        target[j] = 0
+        if weights[i, j] > 0:
+            money = _share(equity, terms.investable * weights[i, j], WHOLE * WHOLE_WEIGHT)
+            target[j] = _share(money, 1, last[j] * terms.value[j] * terms.lot[j]) * terms.lot[j]
+        delta[j] = target[j] - held[j]
+        wanted = wanted or delta[j] != 0
     return wanted
 
 
-@_compiled
+@_inlined
 def _size(
     delta: Whole, leaves: bool, held: Whole, close: Whole, j: Whole, purse: NDArray[np.int64], terms: Terms
 ) -> Whole:
@@ -187,7 +209,7 @@ def _size(
     return quantity
 
 
-@_compiled
+@_inlined
 def _send(
     quantity: Whole,
     j: Whole,
@@ -249,28 +271,29 @@ def simulate(
     equities, invested = np.zeros(candles, np.int64), np.zeros(candles, np.int64)
     orders, count = np.zeros((1024, COLUMNS), np.int64), 0
     held, last = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
-    target, line = np.zeros(instruments, np.int64), np.arange(instruments)
+    target, delta = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
     cost, purse = np.zeros(instruments, np.float64), np.zeros(_PURSE, np.int64)
     purse[_CASH] = terms.cash
     for i in range(candles):
-        worth = _worth(closes[i], held, last, terms)
+        worth = _worth(closes, i, held, last, terms)
         equity = purse[_CASH] + worth
         if worth < 0 or equity > MOST_UNITS:
             return equities, invested, orders[:count], i
         equities[i], invested[i] = equity, worth
         if i + 1 == candles or weights[i, 0] < 0 or equity <= 0:
             continue
-        if not _aim(weights[i], equity, held, last, target, line, terms):
+        if not _aim(weights, i, equity, held, last, target, delta, terms):
             continue
         purse[_SPENDABLE], purse[_HUNDREDTHS], purse[_FREE] = purse[_CASH], 0, purse[_CASH]
         purse[_GROSS], purse[_EQUITY] = worth, equity
         purse[_THRESHOLD] = -_share(-equity, terms.threshold, WHOLE)
-        for j in line:
-            delta = target[j] - held[j]
-            if delta == 0 or opens[i + 1, j] <= 0:
+        j = -1
+        for _ in range(instruments):
+            j = _next(delta, j)
+            if delta[j] == 0 or opens[i + 1, j] <= 0:
                 continue
             leaves = target[j] == 0 and held[j] > 0
-            quantity = _size(delta, leaves, held[j], last[j], j, purse, terms)
+            quantity = _size(delta[j], leaves, held[j], last[j], j, purse, terms)
             if quantity == 0:
                 continue
             if count == len(orders):
@@ -279,6 +302,8 @@ def simulate(
                 orders = grown
             order = orders[count]
             order[ROW], order[TARGET] = i, target[j]
-            _send(quantity, j, delta > 0, last[j], opens[i + 1, j], capacity[i + 1, j], held, cost, purse, order, terms)
+            _send(
+                quantity, j, delta[j] > 0, last[j], opens[i + 1, j], capacity[i + 1, j], held, cost, purse, order, terms
+            )
             count += 1
     return equities, invested, orders[:count], -1
