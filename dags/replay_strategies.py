@@ -1,6 +1,6 @@
 """Replay strategies: what would have been decided in a month of the past, beside what was decided.
 
-By backfill: `airflow backfill create --dag-id replay_strategies --from-date 2026-01-01 --to-date 2026-03-01` is a run a
+At the end of each month, and by backfill: `airflow backfill create --dag-id replay_strategies --from-date 2026-01-01 --to-date 2026-03-01` is a run a
 month. It decides again from the stored candles and stores that apart, under a database role that can insert neither
 decisions nor orders. A run fails where a difference is not explained by candles that were restated since.
 """
@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from run_ids import DagCronInterval
 from trading_bridge import DEFAULTS, START, run_flow
 
-ALLOWED = ("backfill", "manual")
+ALLOWED = ("backfill", "manual", "scheduled")
 
 with DAG(
     "replay_strategies",

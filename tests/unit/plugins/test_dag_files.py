@@ -55,7 +55,9 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
         assert dag["owner"] == "trading", dag_id
         assert dag["params"], dag_id
         assert all(dag["params"].values()), dag_id
-        assert set(dag["run_types"]) == ({"backfill", "manual"} if dag_id in REPLAYS else LIVE_RUN_TYPES), dag_id
+        assert set(dag["run_types"]) == (
+            {"backfill", "manual", "scheduled"} if dag_id in REPLAYS else LIVE_RUN_TYPES
+        ), dag_id
         assert not dag["catchup"], dag_id
         assert dag["max_active_runs"] == 1, dag_id
     tasks = dags["place_orders"]["tasks"]
