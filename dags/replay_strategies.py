@@ -1,8 +1,9 @@
 """Replay strategies: what would have been decided in a month of the past, beside what was decided.
 
-At the end of each month, and by backfill: `airflow backfill create --dag-id replay_strategies --from-date 2026-01-01 --to-date 2026-03-01` is a run a
-month. It decides again from the stored candles and stores that apart, under a database role that can insert neither
-decisions nor orders. A run fails where a difference is not explained by candles that were restated since.
+At the end of each month, and by backfill, a run a month:
+`airflow backfill create --dag-id replay_strategies --from-date 2026-01-01 --to-date 2026-03-01`. It decides again from
+the stored candles and stores that apart, under a database role that can insert neither decisions nor orders. A run
+fails where a difference is not explained by candles that were restated since.
 """
 
 from airflow.sdk import DAG, Param, get_current_context, task

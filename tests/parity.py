@@ -14,7 +14,7 @@ import numpy as np
 from tests.desk import LIMITS, Desk, portfolio
 from tests.examples import ACCOUNT, MINUTE
 from trading.clock import ManualClock
-from trading.domain.backtest import Backtest, BacktestRules, run_backtest
+from trading.domain.backtest import Backtest, BacktestRules, market_of, run_backtest
 from trading.domain.candles import aligned
 from trading.domain.decision import NO_WEIGHT, DecisionStatus, quantised_rows
 from trading.domain.ledger import Fill
@@ -141,7 +141,7 @@ def backtested(
         rebalance_threshold_bps=strategy.rebalance_threshold_bps,
         limits=plan.limits,
     )
-    return run_backtest(panel, millionths, instruments, rules)
+    return run_backtest(market_of(panel, instruments, rules), millionths, rules)
 
 
 def weights_as_text(row: Iterable[int]) -> str:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ CANDLES = 525_600
 RUNS = 5
 #: vectorbt's sweep needs gigabytes: so many of its combinations are run, and counted for all 200.
 PEER_PAIRS = 8
-FAST, SLOW = [*range(5, 45, 2)], [*range(50, 150, 10)]
+FAST, SLOW = [Decimal(one) for one in range(5, 45, 2)], [Decimal(one) for one in range(50, 150, 10)]
 
 
 def backtest() -> Iterator[Figure]:
@@ -95,7 +96,7 @@ def _whole_process(cube: Any) -> Iterator[Figure]:
 def _sweeps(cube: Any) -> Iterator[Figure]:
     from tests.benchmarks.bare_rule import bare_sweep
 
-    grid, _ = combinations("sma_crossover", {}, {"fast": FAST, "slow": SLOW})  # type: ignore[dict-item]
+    grid, _ = combinations("sma_crossover", {}, {"fast": FAST, "slow": SLOW})
     pairs = np.array([(one.fast, one.slow) for one in grid])  # type: ignore[attr-defined]
     candles, rules, peer = candles_of(cube), BacktestRules(), _vectorbt(cube)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

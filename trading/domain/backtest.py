@@ -143,20 +143,42 @@ class Backtest:
             )
 
 
-def run_backtest(
-    panel: Panel, millionths: NDArray[np.int64], instruments: Mapping[str, Instrument], rules: BacktestRules
-) -> Backtest:
-    """Trade a strategy's quantised weights (`quantised_rows`) over its panel.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Market:
+    """A panel in whole numbers: what every backtest of a sweep shares."""
 
-    Raises ConfigurationError for filters or shares that whole numbers cannot hold, DataError for money beyond 64 bits.
+    panel: Panel
+    instruments: tuple[Instrument, ...]
+    grid: Grid
+    opens: NDArray[np.int64]
+    closes: NDArray[np.int64]
+    capacity: NDArray[np.int64]
+
+
+def market_of(panel: Panel, instruments: Mapping[str, Instrument], rules: BacktestRules) -> Market:
+    """The panel for these rules. Raises ConfigurationError for filters that whole numbers cannot hold."""
+    chosen = tuple(instruments[symbol] for symbol in panel.instruments)
+    grid = grid_of(chosen, rules.fees.places)
+    return Market(
+        panel=panel,
+        instruments=chosen,
+        grid=grid,
+        opens=grid.ticks(panel.open, chosen),
+        closes=grid.ticks(panel.close, chosen),
+        capacity=grid.capacity(panel.volume, chosen, rules.volume_share),
+    )
+
+
+def run_backtest(market: Market, millionths: NDArray[np.int64], rules: BacktestRules) -> Backtest:
+    """Trade a strategy's quantised weights (`quantised_rows`) over the market that `market_of` made for these rules.
+
+    Raises ConfigurationError for shares that whole numbers cannot hold, DataError for money beyond 64 bits.
     """
     from trading.domain.backtest_kernel import simulate  # noqa: PLC0415 - numba, only where a backtest is run
 
-    chosen = tuple(instruments[symbol] for symbol in panel.instruments)
-    grid = grid_of(chosen, rules.fees.places)
-    opens, closes = grid.ticks(panel.open, chosen), grid.ticks(panel.close, chosen)
-    capacity = grid.capacity(panel.volume, chosen, rules.volume_share)
-    units, invested, rows, overflow = simulate(opens, closes, capacity, millionths, _terms(grid, chosen, rules))
+    panel, chosen, grid = market.panel, market.instruments, market.grid
+    terms = _terms(grid, chosen, rules)
+    units, invested, rows, overflow = simulate(market.opens, market.closes, market.capacity, millionths, terms)
     if overflow >= 0:
         raise DataError(
             f"the equity outgrew {plain(grid.most)} {chosen[0].quote} at the close of"

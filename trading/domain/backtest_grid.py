@@ -6,6 +6,7 @@ An atom is the smallest quantity in base that a fill or its fee can leave, a uni
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ from trading.domain.money import price_from_candle
 from trading.errors import ConfigurationError, DataError
 
 _MOST_TICKS: Final = 4 * 10**10
+#: Decimals of so many digits have float64s of their own.
+_EXACT_DIGITS: Final = 15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,18 +74,31 @@ class Grid:
         """Atoms that takers may have of each candle, by the volume of the candle before it; 0 without one."""
         result = np.zeros(volume.shape, dtype=np.int64)
         for column, instrument in enumerate(instruments):
-            before = volume[:-1, column]
-            known = np.isfinite(before)
-            lots = np.where(known, before, 0.0) * float(share.share) / float(instrument.lot_step)
-            whole = np.floor(np.minimum(lots, 2.0**62))
-            unsure = (np.abs(lots - np.rint(lots)) < _doubt(lots)) & (lots > 0)
-            atoms = whole.astype(np.int64)
-            for row in np.flatnonzero(unsure & known & (lots < _MOST_TICKS)).tolist():
-                exact = share.capacity(Decimal(repr(float(before[row]))), instrument.lot_step)
-                atoms[row] = int(exact / instrument.lot_step)
+            before = np.nan_to_num(volume[:-1, column], nan=0.0, posinf=0.0)
             lot = self.atoms(instrument.lot_step)
-            result[1:, column] = np.minimum(atoms, MOST_UNITS // lot) * lot
+            lots = _whole_lots(before, instrument.lot_step, share)
+            result[1:, column] = np.minimum(lots, MOST_UNITS // lot) * lot
         return result
+
+
+def _whole_lots(volume: NDArray[np.float64], lot_step: Decimal, share: VolumeShareModel) -> NDArray[np.int64]:
+    """Whole lots in the share of each volume's exact decimal.
+
+    A volume holds n lots where it is at least n * step / share. That boundary's nearest float64 tells, since a
+    float64's shortest text is at or above a decimal of 15 digits exactly where it is; for others Decimal decides.
+    """
+    if not share.share:
+        return np.zeros(len(volume), dtype=np.int64)
+    each = Fraction(lot_step) / Fraction(share.share)
+    near = np.rint(volume * (each.denominator / each.numerator))
+    boundary = near * each.numerator / each.denominator
+    lots: NDArray[np.int64] = (near - (volume < boundary)).clip(0, 2.0**62).astype(np.int64)
+    places = next((n for n in range(16) if 10**n % each.denominator == 0), None)
+    longest = near.max(initial=0) * each.numerator * (10**places / each.denominator) if places is not None else np.inf
+    if longest >= 10**_EXACT_DIGITS:
+        for row in np.flatnonzero((volume == boundary) & (near > 0)).tolist():
+            lots[row] = int(share.capacity(Decimal(repr(float(volume[row]))), lot_step) / lot_step)
+    return lots
 
 
 def grid_of(instruments: Sequence[Instrument], fee_places: int) -> Grid:

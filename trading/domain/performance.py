@@ -40,7 +40,8 @@ def performance(
     equity: Series, *, candles_a_year: float, exposure: Series, traded: Series, results: Series, fees: Series
 ) -> Performance:
     """The figures of an equity curve (candles,), and of its trades: notionals, results of sales and fees, in quote."""
-    returns = equity[1:] / equity[:-1] - 1
+    returns = equity[1:] / equity[:-1]
+    returns -= 1
     years = len(returns) / candles_a_year
     total = float(equity[-1] / equity[0] - 1) if len(equity) else 0.0
     deepest = max_drawdown(equity)

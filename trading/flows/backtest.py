@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.backtest import Backtest, BacktestRules, run_backtest
+from trading.domain.backtest import Backtest, BacktestRules, Market, market_of, run_backtest
 from trading.domain.backtest_terms import FILLED
 from trading.domain.decision import NO_WEIGHT, quantised_rows
 from trading.domain.market import Instrument, Panel, candles_per_year, timeframe_s, to_ms
@@ -118,8 +118,9 @@ def study(
     rules: BacktestRules,
     *,
     since: datetime | None = None,
+    market: Market | None = None,
 ) -> Study:
-    """Backtest strategy `name`. Candles before `since` are its history only.
+    """Backtest strategy `name`. Candles before `since` are its history only. `market` spares making it again.
 
     Raises DataError where there is nothing to decide on, and for weights that are not spot, with their row.
     """
@@ -140,7 +141,7 @@ def study(
         parameters=parameters,
         warmup=warmup,
         candles=candles,
-        backtest=run_backtest(panel, millionths, candles.instruments, rules),
+        backtest=run_backtest(market or market_of(panel, candles.instruments, rules), millionths, rules),
         first=int(decided[0]),
     )
 
@@ -184,9 +185,10 @@ def sweep(
     longest = max(registered.warmup(parameters) for parameters in grid)
     asked = int(np.searchsorted(candles.panel.open_ms, to_ms(since))) if since else 0
     first = min(max(asked, longest - 1), len(candles.panel) - 1)
+    market = market_of(candles.panel, candles.instruments, rules)
 
     def one(parameters: Parameters) -> Study:
-        return replace(study(name, parameters, candles, rules, since=since), first=first)
+        return replace(study(name, parameters, candles, rules, since=since, market=market), first=first)
 
     with ThreadPoolExecutor(_THREADS) as threads:
         for start in range(0, len(grid), _AHEAD):  # a few at a time: whoever reads them need not keep them

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from tests.backtest_by_hand import BacktestByHand
 from tests.desk import LIMITS
 from tests.examples import BTC, ETH
-from trading.domain.backtest import Backtest, BacktestRules, SimulatedOrder, run_backtest
+from trading.domain.backtest import Backtest, BacktestRules, SimulatedOrder, market_of, run_backtest
 from trading.domain.backtest_grid import grid_of
 from trading.domain.backtest_terms import OUTCOMES
 from trading.domain.decision import quantised_rows, weights_in_millionths
@@ -102,7 +102,7 @@ def random_weights(generator: Generator, panel: Panel) -> Any:
 
 def both(panel: Panel, weights: Any, instruments: dict[str, Instrument], rules: BacktestRules) -> list[SimulatedOrder]:
     """Run the two, hold them equal, and give back the orders."""
-    ours = run_backtest(panel, quantised_rows("s", panel, weights), instruments, rules)
+    ours = run_backtest(market_of(panel, instruments, rules), quantised_rows("s", panel, weights), rules)
     theirs = BacktestByHand(panel, weights, instruments, rules).run()
     found = [replace(order, at=order.as_of, result=Decimal(0)) for order in ours.orders()]
     assert found == theirs.orders
@@ -156,7 +156,8 @@ def flat(panel_rows: int, price: float = 100.0, volume: float = 1e6) -> Panel:
 
 def traded(panel: Panel, *weights: float, **rules: Any) -> Backtest:
     rows = weights_in_millionths(np.array(weights)[:, np.newaxis])
-    return run_backtest(panel, rows, {BTC.symbol: BTC}, BacktestRules(**rules))
+    chosen = BacktestRules(**rules)
+    return run_backtest(market_of(panel, {BTC.symbol: BTC}, chosen), rows, chosen)
 
 
 def test_one_purchase_and_one_sale_by_hand() -> None:
@@ -209,11 +210,14 @@ def test_ticks_are_those_of_the_one_bridge_from_candles_to_money(tick: str) -> N
     assert ticks.tolist() == exact
 
 
-def test_capacity_is_the_volume_shares() -> None:
+@pytest.mark.parametrize("part", ["0.1", "0.3", "0.07", "1", "0.333333333333", "0"])
+def test_capacity_is_the_volume_shares(part: str) -> None:
     """Of the candle before; nothing after a gap and in the first candle."""
-    share, lot = VolumeShareModel(share=Decimal("0.1")), BTC.lot_step
+    share, lot = VolumeShareModel(share=Decimal(part)), BTC.lot_step
     generator = np.random.default_rng(6)
-    volume = np.concatenate([np.round(generator.exponential(3, 500), 5), np.arange(200) * 1e-4, [np.nan, 3.0]])
+    volume = np.concatenate(
+        [np.round(generator.exponential(3, 500), 5), np.arange(200) * 1e-4, [1e5, 1e9, 123456789.12345, np.nan, 3.0]]
+    )
     grid = grid_of((BTC,), 8)
     found = grid.capacity(volume[:, np.newaxis], (BTC,), share)[:, 0].tolist()
     assert found[0] == 0
