@@ -12,17 +12,12 @@ import orjson
 from trading.adapters.binance_answers import instrument
 from trading.commands.invocation import open_manager
 from trading.domain.candles import aggregated, aligned
-from trading.domain.market import CandleSeries, Instrument, Panel, from_ms, timeframe_s, to_ms
+from trading.domain.market import CandleSeries, Instrument, timeframe_s, to_ms
 from trading.errors import ConfigurationError, DataError
 from trading.flows.backtest import Candles
+from trading.flows.stored_candles import stored_candles
 from trading.paper.candle_files import CandleFile, read_candle_file
 from trading.paper.opening import SAMPLE
-from trading.ports.candles import CandleStore
-from trading.ports.ledger import Ledger
-
-#: Stored candles are read in stretches of this many.
-_STRETCH: Final = 200_000
-_COLUMNS: Final = ("open_ms", "open", "high", "low", "close", "volume")
 
 #: Words that stand for no folder.
 STORED: Final = "stored"
@@ -45,58 +40,8 @@ def candles_from(
     early = since - timedelta(seconds=timeframe_s(timeframe) * (warmup - 1)) if since else None
     if source == STORED:
         with open_manager() as manager:
-            return _stored(manager.ledger, instruments, timeframe, early, until)
+            return stored_candles(manager.ledger, instruments, timeframe, early, until)
     return _from_folder(SAMPLE if source == SHIPPED else Path(source), instruments, timeframe, early, until)
-
-
-def _stored(
-    ledger: Ledger, names: Sequence[str], timeframe: str, since: datetime | None, until: datetime | None
-) -> Candles:
-    with ledger.transaction() as books:
-        known = books.instruments.all()
-        _require_known(names, known, "stored: run `trading ingest` first")
-        chosen = list(names or known)
-        newest = books.candles.newest_open_ms(chosen, timeframe)
-        if not newest:
-            raise DataError(
-                f"no {timeframe} candle of {', '.join(chosen)} is stored: run `trading ingest --timeframe {timeframe}`,"
-                " or use `--data sample` or a folder"
-            )
-        step_ms = timeframe_s(timeframe) * 1000
-        end_ms = min(max(newest.values()) + step_ms, to_ms(until) if until else 2**62) // step_ms * step_ms
-        first_ms = -(-to_ms(since) // step_ms) * step_ms if since else 0
-        series = _read_back(books.candles, chosen, timeframe, first_ms, end_ms)
-    opens = [int(one.open_ms[0]) for one in series.values() if len(one)]
-    _require_some(len(opens), timeframe, chosen, (since, until), "the ledger")
-    panel = aligned(series, timeframe, first_ms=min(opens), end_ms=end_ms)
-    return Candles(panel=panel, instruments=known, source="the ledger")
-
-
-def _read_back(
-    store: CandleStore, symbols: Sequence[str], timeframe: str, first_ms: int, end_ms: int
-) -> dict[str, CandleSeries]:
-    """What is stored of [first_ms, end_ms), read backwards until a whole stretch is empty."""
-    step_ms = timeframe_s(timeframe) * 1000
-    stretches: list[Panel] = []
-    while end_ms > first_ms:
-        candles = min(_STRETCH, (end_ms - first_ms) // step_ms)
-        stretch = store.panel(symbols, timeframe, until=from_ms(end_ms), candles=candles)
-        if not np.isfinite(stretch.close).any():
-            break
-        stretches.insert(0, stretch)
-        end_ms -= candles * step_ms
-    found = {}
-    for column, symbol in enumerate(symbols):
-        parts = [
-            CandleSeries(
-                one.open_ms, *(values[:, column] for values in (one.open, one.high, one.low, one.close, one.volume))
-            )
-            for one in stretches
-        ]
-        kept = [part.take(np.isfinite(part.close)) for part in parts]
-        joined = (np.concatenate([getattr(part, name) for part in kept]) for name in _COLUMNS) if kept else ()
-        found[symbol] = CandleSeries(*joined) if kept else CandleSeries.from_rows([])
-    return found
 
 
 def _from_folder(

@@ -15,23 +15,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.backtest_terms import (
-    COLUMNS,
-    FEE,
-    FILLED,
-    INSTRUMENT,
-    MOST_UNITS,
-    OUTCOME,
-    PRICE,
-    QUANTITY,
-    RESULT,
-    ROW,
-    TARGET,
-    UNSET,
-    WHOLE,
-    WHOLE_WEIGHT,
-    Terms,
-)
+from trading.domain import backtest_terms as words
+from trading.domain.backtest_terms import UNSET, WHOLE, Terms
 
 #: An int64 inside compiled code.
 Whole: TypeAlias = Any
@@ -142,7 +127,7 @@ def _worth(
         if closes[i, j] > 0:
             last[j] = closes[i, j]
         if held[j] > 0:
-            if float(held[j]) * float(last[j]) * float(terms.value[j]) > MOST_UNITS:
+            if float(held[j]) * float(last[j]) * float(terms.value[j]) > words.MOST_UNITS:
                 return -1
             worth += held[j] * last[j] * terms.value[j]
     return worth
@@ -178,7 +163,7 @@ def _aim(
     for j in range(len(held)):
         target[j] = 0
         if weights[i, j] > 0:
-            money = _share(equity, terms.investable * weights[i, j], WHOLE * WHOLE_WEIGHT)
+            money = _share(equity, terms.investable * weights[i, j], WHOLE * words.WHOLE_WEIGHT)
             target[j] = _share(money, 1, last[j] * terms.value[j] * terms.lot[j]) * terms.lot[j]
         delta[j] = target[j] - held[j]
         wanted = wanted or delta[j] != 0
@@ -250,8 +235,13 @@ def _send(
         purse[_CASH] += received - fee
         held[j] -= filled
         cost[j] -= released
-    order[INSTRUMENT], order[QUANTITY], order[OUTCOME] = j, quantity if buys else -quantity, outcome
-    order[FILLED], order[PRICE], order[FEE], order[RESULT] = filled, expected, fee, np.int64(np.rint(result))
+    order[words.INSTRUMENT], order[words.QUANTITY], order[words.OUTCOME] = j, quantity if buys else -quantity, outcome
+    order[words.FILLED], order[words.PRICE], order[words.FEE], order[words.RESULT] = (
+        filled,
+        expected,
+        fee,
+        np.int64(np.rint(result)),
+    )
 
 
 @_compiled
@@ -262,14 +252,14 @@ def simulate(
     weights: NDArray[np.int64],
     terms: Terms,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Whole]:
-    """Equity and what is invested at each close (units), orders (columns above), and the row of an overflow or -1.
+    """Equity and what is invested at each close (units), orders (columns of `words`), and the row of an overflow or -1.
 
     opens, closes: ticks, 0 where there is no candle; capacity: atoms that takers may have of each candle; weights:
     millionths, negative where there is no signal; all int64 (candles, instruments).
     """
     candles, instruments = closes.shape
     equities, invested = np.zeros(candles, np.int64), np.zeros(candles, np.int64)
-    orders, count = np.zeros((1024, COLUMNS), np.int64), 0
+    orders, count = np.zeros((1024, words.COLUMNS), np.int64), 0
     held, last = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
     target, delta = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
     cost, purse = np.zeros(instruments, np.float64), np.zeros(_PURSE, np.int64)
@@ -277,7 +267,7 @@ def simulate(
     for i in range(candles):
         worth = _worth(closes, i, held, last, terms)
         equity = purse[_CASH] + worth
-        if worth < 0 or equity > MOST_UNITS:
+        if worth < 0 or equity > words.MOST_UNITS:
             return equities, invested, orders[:count], i
         equities[i], invested[i] = equity, worth
         if i + 1 == candles or weights[i, 0] < 0 or equity <= 0:
@@ -297,11 +287,11 @@ def simulate(
             if quantity == 0:
                 continue
             if count == len(orders):
-                grown = np.zeros((2 * count, COLUMNS), np.int64)
+                grown = np.zeros((2 * count, words.COLUMNS), np.int64)
                 grown[:count] = orders
                 orders = grown
             order = orders[count]
-            order[ROW], order[TARGET] = i, target[j]
+            order[words.ROW], order[words.TARGET] = i, target[j]
             _send(
                 quantity, j, delta[j] > 0, last[j], opens[i + 1, j], capacity[i + 1, j], held, cost, purse, order, terms
             )

@@ -1,4 +1,7 @@
-"""What the compiled backtest is given and gives back: the words for its whole numbers."""
+"""What the compiled backtest is given and gives back: the words for its whole numbers.
+
+numba takes its machine code for new where backtest_kernel.py has changed, not where this file has: touch that one too.
+"""
 
 from typing import Final, NamedTuple
 
