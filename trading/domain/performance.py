@@ -44,18 +44,21 @@ def performance(
     returns -= 1
     years = len(returns) / candles_a_year
     total = float(equity[-1] / equity[0] - 1) if len(equity) else 0.0
-    deepest = max_drawdown(equity)
+    best = np.maximum.accumulate(equity)
+    deepest = float((equity / best).min() - 1) if len(equity) else 0.0
+    deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
+    a_year = float(np.sqrt(candles_a_year))
     growth = _growth(total, years)
     gained, lost = float(results[results > 0].sum()), -float(results[results < 0].sum())
     return Performance(
         total_return=total,
         cagr=growth,
-        volatility=float(np.std(returns, ddof=1) * np.sqrt(candles_a_year)) if len(returns) > 1 else 0.0,
-        sharpe=sharpe(returns, candles_a_year),
+        volatility=deviation * a_year,
+        sharpe=float(returns.mean()) / deviation * a_year if deviation > 0 else None,
         sortino=_sortino(returns, candles_a_year),
         calmar=growth / -deepest if growth is not None and deepest < 0 else None,
         max_drawdown=deepest,
-        longest_drawdown_days=longest_drawdown(equity) / candles_a_year * 365,
+        longest_drawdown_days=_longest(equity, best) / candles_a_year * 365,
         exposure=float(exposure.mean()) if len(exposure) else 0.0,
         turnover=float(traded.sum() / equity.mean() / years) if years else 0.0,
         sales=len(results),
@@ -77,10 +80,7 @@ def max_drawdown(equity: Series) -> float:
 
 def longest_drawdown(equity: Series) -> int:
     """The most candles between a best and the next one, or the end."""
-    if not len(equity):
-        return 0
-    best = np.flatnonzero(equity >= np.maximum.accumulate(equity))
-    return int(np.diff(np.append(best, len(equity) - 1)).max(initial=0))
+    return _longest(equity, np.maximum.accumulate(equity))
 
 
 def sharpe(returns: Series, candles_a_year: float) -> float | None:
@@ -102,6 +102,13 @@ def period_returns(equity: Series, close_ms: NDArray[np.int64], unit: str) -> Ma
     return dict(zip(map(str, periods[last]), (equity[last] / before - 1).tolist(), strict=True))
 
 
+def _longest(equity: Series, best: Series) -> int:
+    if not len(equity):
+        return 0
+    at_best = np.flatnonzero(equity >= best)
+    return int(np.diff(np.append(at_best, len(equity) - 1)).max(initial=0))
+
+
 def _growth(total: float, years: float) -> float | None:
     """Growth a year; None without time, or beyond what a float can hold."""
     if not years or total <= -1:
@@ -113,5 +120,6 @@ def _growth(total: float, years: float) -> float | None:
 def _sortino(returns: Series, candles_a_year: float) -> float | None:
     if not len(returns):
         return None
-    downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)) * np.sqrt(candles_a_year))
+    losses = np.minimum(returns, 0.0)
+    downside = float(np.sqrt(np.dot(losses, losses) / len(losses)) * np.sqrt(candles_a_year))
     return float(returns.mean()) * candles_a_year / downside if downside > 0 else None
