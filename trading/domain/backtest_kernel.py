@@ -135,10 +135,7 @@ def _worth(
 
 @_inlined
 def _next(delta: NDArray[np.int64], previous: Whole) -> Whole:
-    """The instrument after `previous` (-1: the first) by what is to change, largest sale first; equal ones in order.
-
-    Sorting an array instead would make every row count references to it, and cost more than all the rest.
-    """
+    """The instrument after `previous` (-1: the first) by what is to change, largest sale first; equal ones in order."""
     found = -1
     for j in range(len(delta)):
         later = previous < 0 or delta[j] > delta[previous] or (delta[j] == delta[previous] and j > previous)
@@ -158,13 +155,16 @@ def _aim(
     delta: NDArray[np.int64],
     terms: Terms,
 ) -> bool:
-    """Set each `target`, and `delta` to what is to change; False where nothing is."""
-    wanted = False
+    """Set each `target`, and `delta` to what is to change; False where nothing is: by two lots below the threshold."""
+    wanted, small = False, float(equity) * float(terms.threshold) / WHOLE
     for j in range(len(held)):
-        target[j] = 0
-        if weights[i, j] > 0:
-            money = _share(equity, terms.investable * weights[i, j], WHOLE * words.WHOLE_WEIGHT)
-            target[j] = _share(money, 1, last[j] * terms.value[j] * terms.lot[j]) * terms.lot[j]
+        unit, part = last[j] * terms.value[j], terms.investable * weights[i, j]
+        aim, lot = float(equity) * float(part) / (WHOLE * words.WHOLE_WEIGHT), float(unit * terms.lot[j])
+        target[j], delta[j] = 0, 0
+        if aim > 2 * lot and abs(aim - float(held[j]) * float(unit)) + 2 * lot < small:
+            continue
+        if part > 0:
+            target[j] = _share(_share(equity, part, WHOLE * words.WHOLE_WEIGHT), 1, unit * terms.lot[j]) * terms.lot[j]
         delta[j] = target[j] - held[j]
         wanted = wanted or delta[j] != 0
     return wanted
