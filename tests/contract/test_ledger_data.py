@@ -13,6 +13,7 @@ from trading.domain.candles import RejectedCandle
 from trading.domain.decision import Decision, DecisionStatus, Recorded
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, to_ms
+from trading.domain.replay import judged
 from trading.errors import InvariantViolation
 from trading.ports.candles import CandleChange
 from trading.ports.ledger import Ledger
@@ -207,3 +208,36 @@ def test_the_decisions_of_a_run_come_in_the_order_in_which_it_made_them(ledger: 
     with ledger.transaction() as books:
         assert books.decisions.by_run(LATER.run_id) == [replace(one, run_id=LATER.run_id) for one in made]
         assert books.decisions.by_run("nobody") == []
+
+
+def test_candles_as_they_were_known(ledger: Ledger) -> None:
+    """Without what came later, and as they stood before what was restated since."""
+    with ledger.transaction() as books:
+        for minute, closes in ((0, [10.0, 11.0]), (1, [10.0, 11.5, 12.0]), (2, [10.0, 11.7])):
+            books.candles.upsert(BTC.symbol, "1m", candles(START, closes), at=T0 + minute * MINUTE, run=RUN)
+
+    def known(minute: int) -> list[float]:
+        with ledger.transaction() as books:
+            panel = books.candles.panel_as_known(
+                [BTC.symbol], "1m", until=T0 + 3 * MINUTE, candles=3, known_at=T0 + minute * MINUTE
+            )
+        return [round(value, 9) for value in panel.close[:, 0].tolist() if np.isfinite(value)]
+
+    assert [known(minute) for minute in (-1, 0, 1, 2)] == [[], [10.0, 11.0], [10.0, 11.5, 12.0], [10.0, 11.7, 12.0]]
+
+
+def test_decisions_of_a_stretch_and_replays_by_run(ledger: Ledger) -> None:
+    """since < as_of ≤ until, ascending; what a replay kept is its run's own, each line once."""
+    made = [decision(as_of=T0 + minute * MINUTE, decided_at=T0 + minute * MINUTE) for minute in (2, 0, 1)]
+    lines = [judged(one, None) for one in made[:2]]
+    with ledger.transaction() as books:
+        for one in made:
+            books.decisions.record(one, RUN)
+        books.replays.record(lines, LATER)
+        books.replays.record(lines, LATER)
+    with ledger.transaction() as books:
+        found = books.decisions.between("sma", since=T0, until=T0 + 2 * MINUTE)
+        assert [one.as_of for one in found] == [T0 + MINUTE, T0 + 2 * MINUTE]
+        assert books.decisions.between("other", since=T0, until=T0 + 2 * MINUTE) == []
+        assert books.replays.by_run(LATER) == lines[::-1]
+        assert books.replays.by_run(RUN) == []

@@ -102,7 +102,7 @@ def backtest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide at each close, fill at the next open, with fee, slippage, lots and the volume that was there."""
+    """Decide at each close of the past, fill at the next open: figures, sweeps and a report."""
     rules = BacktestRules(
         cash=cash,
         fees=FeeModel(taker_bps=fee_bps, maker_bps=fee_bps),

@@ -19,7 +19,7 @@ from trading.ports.ledger import RunRecord
 
 app = typer.Typer()
 
-_FLOWS = ("ingest", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
+_FLOWS = ("ingest", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account", "replay")
 
 
 def instant(text: str | datetime) -> datetime:

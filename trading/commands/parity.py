@@ -48,7 +48,7 @@ def parity(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare each order with what the rules of the backtest say of it, and tell why they differ."""
+    """Each order against what the backtest says of it, with the cause of each difference."""
     with open_manager() as manager:
         plans = {plan.name: plan for plan in manager.portfolio.strategies}
         if strategy not in plans:

@@ -25,7 +25,7 @@ def replay(
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Decide again from the stored candles, store it apart, and tell where it differs from what was decided."""
+    """Decide again what was decided, store it apart, and tell where it differs."""
     with open_run(verbose=verbose) as (manager, run), replay_of(manager, strategy) as flow:
         report = flow.run(run, since=since, until=until or manager.clock.now())
     lines = [
