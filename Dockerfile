@@ -31,7 +31,7 @@ RUN apt-get update \
  && useradd --uid 50000 --gid 50000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin trading \
  # A new volume takes the owner of the folder that it is mounted over.
  && install -d -o 50000 -g 50000 -m 0700 /var/lib/trading \
-      /var/lib/trading/audit /var/lib/trading/backups /var/lib/trading/exchange /var/lib/trading/logs /var/lib/trading/witness
+      /var/lib/trading/audit /var/lib/trading/backtests /var/lib/trading/backups /var/lib/trading/exchange /var/lib/trading/logs /var/lib/trading/witness
 COPY --from=build /opt/trading/venv /opt/trading/venv
 COPY LICENSE NOTICE portfolio.toml /opt/trading/
 COPY scripts /opt/trading/scripts

@@ -30,7 +30,7 @@ def run_flow(flow: "Flow", outlet: Asset | None = None, run_types: tuple[str, ..
 
     context = get_current_context()
     if str(context["dag_run"].run_type.value) not in run_types:
-        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not trade: expected {run_types}")
+        raise AirflowFailException(f"a {context['dag_run'].run_type} run may not do this: expected {run_types}")
     manager = TradingManager.from_env()
     try:
         report = flow(manager, run_of(context))

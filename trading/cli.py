@@ -41,6 +41,7 @@ _UNHEARD: Final = logging.NullHandler()
 _INSTANCE: Final = "The instance on this machine"
 _FLOWS: Final = "The flows, once, without Airflow"
 _BOOKS: Final = "The books"
+_RESEARCH: Final = "Research"
 _CONTROL: Final = "Control"
 _SETTINGS: Final = "Settings and tools"
 
@@ -62,6 +63,20 @@ COMMANDS: Final = (
     ("balances", "orders", _BOOKS, "The ledger's balances by sub-account and currency."),
     ("runs", "data", _BOOKS, "Runs of the flows, newest first."),
     ("data", "market_data", _BOOKS, "Market data: what is stored, whether it holds together, files in and out."),
+    ("strategies", "strategies", _RESEARCH, "The strategies: listing, beginning a new one, checking for look-ahead."),
+    (
+        "backtest",
+        "backtest",
+        _RESEARCH,
+        "Decide at each close of the past, fill at the next open: figures, sweeps and a report.",
+    ),
+    (
+        "parity",
+        "parity",
+        _RESEARCH,
+        "Each order against what the backtest says of it, with the cause of each difference.",
+    ),
+    ("replay", "replay", _RESEARCH, "Decide again what was decided, store it apart, and tell where it differs."),
     ("killswitch", "control", _CONTROL, "The kill switch: where it stands, halting, and the signed way back."),
     ("risk", "risk", _CONTROL, "The limits: how near they are, what they would deny, applying others."),
     ("flatten", "flatten", _CONTROL, "Halt, cancel entries, and sell what is held, under a signed override."),

@@ -44,7 +44,8 @@ class Connections:
     def portfolio(self) -> Portfolio:
         """What the desk wants to run."""
         recorded = partial(recorded_limits, lambda: self.ledger, self.config.account)
-        return load_portfolio(self.config.portfolio_path, functions=registry.names(), recorded=recorded)
+        names = registry.look_in(self.config.strategies_path)
+        return load_portfolio(self.config.portfolio_path, functions=names, recorded=recorded)
 
     @cached_property
     def secrets(self) -> SecretsManager:

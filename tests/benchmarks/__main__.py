@@ -9,8 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.backtest import backtest
 from tests.benchmarks.candles import candles
 from tests.benchmarks.create_order import create_order
+from tests.benchmarks.evaluate import evaluate
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.latency import latency
 from tests.benchmarks.place import place
@@ -23,6 +25,8 @@ from trading.logging.json_logger import setup_json_logging
 #: Each benchmark by name; it yields its figures.
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "risk_checks": risk_checks,
+    "backtest": backtest,
+    "evaluate": evaluate,
     "write_ahead": write_ahead,
     "eight_senders": eight_senders,
     "create_order": create_order,

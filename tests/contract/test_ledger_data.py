@@ -13,6 +13,7 @@ from trading.domain.candles import RejectedCandle
 from trading.domain.decision import Decision, DecisionStatus, Recorded
 from trading.domain.ids import Run
 from trading.domain.market import CandleSeries, to_ms
+from trading.domain.replay import judged
 from trading.errors import InvariantViolation
 from trading.ports.candles import CandleChange
 from trading.ports.ledger import Ledger
@@ -207,3 +208,20 @@ def test_the_decisions_of_a_run_come_in_the_order_in_which_it_made_them(ledger: 
     with ledger.transaction() as books:
         assert books.decisions.by_run(LATER.run_id) == [replace(one, run_id=LATER.run_id) for one in made]
         assert books.decisions.by_run("nobody") == []
+
+
+def test_decisions_of_a_stretch_and_replays_by_run(ledger: Ledger) -> None:
+    """since < as_of ≤ until, ascending; what a replay kept is its run's own, each line once."""
+    made = [decision(as_of=T0 + minute * MINUTE, decided_at=T0 + minute * MINUTE) for minute in (2, 0, 1)]
+    lines = [judged(one, None) for one in made[:2]]
+    with ledger.transaction() as books:
+        for one in made:
+            books.decisions.record(one, RUN)
+        books.replays.record(lines, LATER)
+        books.replays.record(lines, LATER)
+    with ledger.transaction() as books:
+        found = books.decisions.between("sma", since=T0, until=T0 + 2 * MINUTE)
+        assert [one.as_of for one in found] == [T0 + MINUTE, T0 + 2 * MINUTE]
+        assert books.decisions.between("other", since=T0, until=T0 + 2 * MINUTE) == []
+        assert books.replays.by_run(LATER) == lines[::-1]
+        assert books.replays.by_run(RUN) == []

@@ -169,10 +169,10 @@ class RunningPipeline:
             self.cli("down")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def cli(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    def cli(self, *words: str, given: str | None = None, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
         """A command from another terminal."""
         return subprocess.run(
-            command(*words), env=self.environ, input=given, capture_output=True, text=True, timeout=120, check=False
+            command(*words), env=self.environ, input=given, capture_output=True, text=True, timeout=seconds, check=False
         )
 
     def json(self, *words: str) -> Any:

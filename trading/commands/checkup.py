@@ -122,6 +122,9 @@ class Checkup:
         names = ", ".join(f"{s.plan.name} ({s.plan.timeframe})" for s in strategies)
         if not strategies:
             raise ConfigurationError(f"{self.config.portfolio_path}: expected at least one strategy that is enabled")
+        for strategy in strategies:
+            if strategy.problem:
+                raise ConfigurationError(strategy.problem)
         if self.manager.portfolio.limits_problem:
             raise ConfigurationError(f"the recorded limits stay in force: {self.manager.portfolio.limits_problem}")
         return f"{len(self.manager.portfolio.instruments)} instruments, {names}"

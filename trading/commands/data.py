@@ -20,7 +20,18 @@ from trading.ports.ledger import RunRecord
 
 app = typer.Typer()
 
-_FLOWS = ("ingest", "import_candles", "evaluate", "place", "reconcile", "lease", "halt", "resume", "open_account")
+_FLOWS = (
+    "ingest",
+    "import_candles",
+    "evaluate",
+    "place",
+    "reconcile",
+    "lease",
+    "halt",
+    "resume",
+    "open_account",
+    "replay",
+)
 
 
 def instant(text: str | datetime) -> datetime:

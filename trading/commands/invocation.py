@@ -11,12 +11,14 @@ from typing import Annotated
 import typer
 
 from trading.clock import Clock, random_id
+from trading.config.settings import TradingConfig
 from trading.domain.ids import Run
 from trading.errors import ConfigurationError
 from trading.local.instance_environment import environ_of_instance
 from trading.logging.json_logger import setup_json_logging
 from trading.logging.log_context import LogContext
 from trading.manager import TradingManager
+from trading.strategies import registry
 
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log lines (JSON) on standard error as well.")]
 
@@ -41,6 +43,13 @@ def open_run(*, verbose: bool) -> Iterator[tuple[TradingManager, Run]]:
         setup_json_logging(config.log_path, config.log_level, stream=stream, service="cli")
         with LogContext(correlation_id=run.run_id, dag_id=run.dag_id, run_id=run.run_id):
             yield manager, run
+
+
+def take_own_strategies() -> tuple[Path, ...]:
+    """Know the strategies of TRADING_STRATEGIES_PATH, without an instance; the folders."""
+    folders = TradingConfig.from_env(os.environ).strategies_path
+    registry.look_in(folders)
+    return folders
 
 
 def command_run(clock: Clock) -> Run:

@@ -57,6 +57,7 @@ class TradingConfig(BaseModel):
     account: str
     dual_control: bool
     portfolio_path: Path
+    strategies_path: tuple[Path, ...]
     log_level: str
     log_path: Path
     ui_port: int
@@ -109,6 +110,8 @@ class TradingConfig(BaseModel):
                 continue
             value: Any = getattr(self, name)
             text = "(embedded)" if value is None else str(value.reveal() if isinstance(value, Secret) else value)
+            if isinstance(value, tuple):
+                text = os.pathsep.join(map(str, value))
             shown = mask_url(text) if "://" in text else text
             rows.append(SettingRow(name, shown, self.sources.get(name, "default")))
         return rows
@@ -169,6 +172,7 @@ def _read_all(reader: _Reader, root: Path) -> dict[str, Any]:
         # Said in a setting, not by a file that is there: whoever removes a key must not lower what is asked for.
         "dual_control": get("dual_control", "TRADING_DUAL_CONTROL", mode == "live", _yes_or_no),
         "portfolio_path": get("portfolio_path", "TRADING_PORTFOLIO", root / "portfolio.toml", _path),
+        "strategies_path": get("strategies_path", "TRADING_STRATEGIES_PATH", _paths(str(root / "strategies")), _paths),
         "log_level": get("log_level", "TRADING_LOG_LEVEL", "INFO", _one_of(LOG_LEVELS)),
         "log_path": home / "logs" / "trading.jsonl",
         "ui_port": get("ui_port", "TRADING_UI_PORT", 8080, _integer(1, 65_535)),
@@ -211,6 +215,10 @@ def _path(text: str) -> Path:
     if "\0" in text or "\n" in text:
         raise ValueError("expected a path without NUL and newline")
     return Path(text).expanduser().absolute()
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(_path(part) for part in text.split(os.pathsep) if part)
 
 
 def _account(text: str) -> str:

@@ -1,12 +1,13 @@
 """Which candles may be trusted: closed, on the grid, inside the window that was asked for, and sane."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.market import CandleSeries, from_ms, timeframe_s
+from trading.domain.market import CandleSeries, Panel, from_ms, timeframe_s
 from trading.errors import InvariantViolation
 
 #: From one candle's close to the next one's open no market moves by more than this factor: the instrument was
@@ -119,3 +120,16 @@ def _values(series: CandleSeries, row: np.intp) -> tuple[float, float, float, fl
 
 def _rejected(series: CandleSeries, row: np.intp, reason: str) -> RejectedCandle:
     return RejectedCandle(open_ms=int(series.open_ms[row]), values=_values(series, row), reason=reason)
+
+
+def aligned(series: Mapping[str, CandleSeries], timeframe: str, *, first_ms: int, end_ms: int) -> Panel:
+    """The grid rows with first_ms ≤ open < end_ms, both on the grid; NaN where an instrument has no candle."""
+    step_ms = timeframe_s(timeframe) * 1000
+    open_ms = np.arange(first_ms, end_ms, step_ms, dtype=np.int64)
+    cube = np.full((5, len(open_ms), len(series)), np.nan)
+    for column, one in enumerate(series.values()):
+        inside = one.take((one.open_ms >= first_ms) & (one.open_ms < end_ms))
+        rows = (inside.open_ms - first_ms) // step_ms
+        for part, values in enumerate((inside.open, inside.high, inside.low, inside.close, inside.volume)):
+            cube[part, rows, column] = values
+    return Panel(tuple(series), timeframe, open_ms, *cube)

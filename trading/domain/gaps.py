@@ -78,7 +78,7 @@ def with_quiet_periods(
     columns = {name: getattr(panel, name).copy() for name in ("open", "high", "low", "close", "volume")}
     for column, symbol in enumerate(panel.instruments):
         for gap in gaps.get(symbol, ()):
-            rows = np.flatnonzero((panel.open_ms >= gap.from_ms) & (panel.open_ms < gap.to_ms))
+            rows = np.arange(*np.searchsorted(panel.open_ms, (gap.from_ms, gap.to_ms)))
             if gap.kind is not GapKind.NO_TRADES or not len(rows):
                 continue
             first = int(rows[0])

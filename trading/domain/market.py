@@ -37,6 +37,11 @@ def timeframe_s(timeframe: str) -> int:
         raise ConfigurationError(f"unknown timeframe {timeframe!r}: expected one of {', '.join(TIMEFRAMES)}") from None
 
 
+def candles_per_year(timeframe: str) -> float:
+    """Candles in a year of 365 days, without a pause: what figures a year are scaled by."""
+    return 365 * 86_400 / timeframe_s(timeframe)
+
+
 def to_ms(instant: datetime) -> int:
     """Milliseconds since 1970 of an aware instant."""
     if instant.tzinfo is None:
@@ -134,3 +139,7 @@ class Panel:
 
     def __len__(self) -> int:
         return len(self.open_ms)
+
+    def close_time(self, row: int) -> datetime:
+        """When the candle of `row` closed: the instant that its weights are decided at."""
+        return from_ms(int(self.open_ms[row])) + timedelta(seconds=timeframe_s(self.timeframe))

@@ -20,14 +20,18 @@ def resampled(series: CandleSeries, timeframe: str, coarser: str) -> CandleSerie
     return _folded(series, first, coarse_ms).take(whole)
 
 
+def aggregated(series: CandleSeries, coarser: str) -> CandleSeries:
+    """The coarser candles of whatever is there of each; `series` ascends, each open once."""
+    coarse_ms = timeframe_s(coarser) * 1000
+    first, _ = _groups(series.open_ms // coarse_ms)
+    return _folded(series, first, coarse_ms)
+
+
 def candles_from_trades(
     time_ms: NDArray[np.int64], price: NDArray[np.float64], quantity: NDArray[np.float64], timeframe: str
 ) -> CandleSeries:
     """Candles of trades in the order in which they happened. The first and the last candle may lack some of theirs."""
-    trades = CandleSeries(time_ms, price, price, price, price, quantity)
-    step_ms = timeframe_s(timeframe) * 1000
-    first, _ = _groups(time_ms // step_ms)
-    return _folded(trades, first, step_ms)
+    return aggregated(CandleSeries(time_ms, price, price, price, price, quantity), timeframe)
 
 
 def differing(stored: CandleSeries, derived: CandleSeries) -> tuple[int, NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trading.domain.market import Panel, timeframe_s
 from trading.domain.portfolio import Portfolio, StrategyPlan
-from trading.errors import ConfigurationError
+from trading.errors import ConfigurationError, DataError
 from trading.flows.evaluate import Strategy
 from trading.flows.ingest import IngestRequest
 from trading.strategies import registry
@@ -67,11 +67,24 @@ def ingest_requests(
 
 
 def _bound(plan: StrategyPlan) -> Strategy:
-    """The plan's strategy with its parameters checked. Raises ConfigurationError that names what is wrong."""
-    registered = registry.get(plan.function)
+    """The plan's strategy with its parameters checked. Raises ConfigurationError that names what is wrong.
+
+    One whose own code cannot be loaded is bound all the same, and fails alone when it is evaluated.
+    """
+    try:
+        registered = registry.get(plan.function)
+    except ConfigurationError as error:
+        return _failing(plan, str(error))
     parameters = registry.parameters(plan.function, plan.parameters)
 
     def weights(panel: Panel) -> NDArray[np.float64]:
         return registered.compute(panel, parameters)
 
     return Strategy(plan=plan, warmup=registered.warmup(parameters), weights=weights)
+
+
+def _failing(plan: StrategyPlan, reason: str) -> Strategy:
+    def weights(_panel: Panel) -> NDArray[np.float64]:
+        raise DataError(reason)
+
+    return Strategy(plan=plan, warmup=1, weights=weights, problem=reason)

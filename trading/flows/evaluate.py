@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.clock import Clock
-from trading.domain.decision import Decision, DecisionStatus, Recorded, panel_hash, quantised_weights
+from trading.domain.decision import Decision, DecisionStatus, Recorded, panel_hash, quantised_weights, require_shape
 from trading.domain.ids import Run
 from trading.domain.market import Panel, from_ms, timeframe_s
 from trading.domain.portfolio import StrategyPlan
@@ -31,11 +31,15 @@ WeightFunction = Callable[[Panel], NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strategy:
-    """A strategy of the portfolio, bound to its validated parameters; `warmup` in candles."""
+    """A strategy of the portfolio, bound to its validated parameters; `warmup` in candles.
+
+    `problem` says why its own code cannot be loaded; empty where it can.
+    """
 
     plan: StrategyPlan
     warmup: int
     weights: WeightFunction
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,14 +140,14 @@ def decide(strategy: Strategy, panel: Panel, as_of: datetime, at: datetime, run:
     A window that touches a gap gives no signal, unless the plan tolerates as many missing candles.
     """
     plan = strategy.plan
-    weights: dict[str, Decimal] = {}
+    weights: Mapping[str, Decimal] = {}
     status, reason = DecisionStatus.DECIDED, ""
     holes = _holes(panel, plan.max_missing_candles)
     if holes:
         status, reason = DecisionStatus.NO_SIGNAL, f"candles are missing in the window of {strategy.warmup}: {holes}"
     else:
-        row = _weights(strategy, panel)[-1]
-        if np.isnan(row).any():
+        row = _weights(strategy, panel)
+        if row is None:
             status, reason = DecisionStatus.NO_SIGNAL, "the strategy gave no weights"
         else:
             weights = quantised_weights(plan.name, plan.instruments, row)
@@ -160,12 +164,19 @@ def decide(strategy: Strategy, panel: Panel, as_of: datetime, at: datetime, run:
     )
 
 
-def _weights(strategy: Strategy, panel: Panel) -> NDArray[np.float64]:
-    """What the strategy's function says. It is a user's code: whatever it raises concerns this strategy alone."""
+def _weights(strategy: Strategy, panel: Panel) -> NDArray[np.float64] | None:
+    """The newest row of what the strategy's function says; None for no signal.
+
+    It is a user's code: whatever it raises concerns this strategy alone.
+    """
+    name = strategy.plan.name
     try:
-        return strategy.weights(panel)
+        weights = require_shape(name, panel, strategy.weights(panel))
+    except DataError:
+        raise
     except Exception as error:
-        raise DataError(f"strategy {strategy.plan.name} raised {type(error).__name__}: {error}") from error
+        raise DataError(f"strategy {name} raised {type(error).__name__}: {error}") from error
+    return None if np.isnan(weights[-1]).all() else weights[-1]
 
 
 def missed_closes(before: Decision | None, decision: Decision) -> list[datetime]:

@@ -22,6 +22,7 @@ from trading.ports.candles import CandleStore, InstrumentStore
 from trading.ports.conformance import ConformanceStore
 from trading.ports.control import ControlStore
 from trading.ports.orders import FillStore, OrderStore
+from trading.ports.replays import ReplayStore
 from trading.ports.risk import RiskStore
 
 
@@ -71,6 +72,10 @@ class DecisionStore(Protocol):
 
     def by_run(self, run_id: str) -> list[Decision]:
         """Those that a run stored."""
+        ...
+
+    def between(self, strategy: str, *, since: datetime, until: datetime) -> list[Decision]:
+        """Those with since < as_of ≤ until, ascending."""
         ...
 
 
@@ -210,6 +215,8 @@ class Books(Protocol):
     def risk(self) -> RiskStore: ...  # noqa: D102
     @property
     def conformances(self) -> ConformanceStore: ...  # noqa: D102
+    @property
+    def replays(self) -> ReplayStore: ...  # noqa: D102
     @property
     def runs(self) -> RunStore: ...  # noqa: D102
     @property

@@ -15,7 +15,7 @@ class BuyAndHold(Parameters):
     """None: there is nothing to choose."""
 
 
-@strategy(name="buy_and_hold", parameters=BuyAndHold, warmup=lambda _: 1)
+@strategy(parameters=BuyAndHold, warmup=lambda _: 1)
 def buy_and_hold(panel: Panel, parameters: BuyAndHold) -> NDArray[np.float64]:  # noqa: ARG001 - the one shape of all
     """An equal share of 1/n in each of n instruments, always.
 

@@ -18,7 +18,7 @@ class InverseVolatility(Parameters):
     window: int = bounded(60, minimum=2, maximum=5_000)
 
 
-@strategy(name="inverse_volatility", parameters=InverseVolatility, warmup=lambda parameters: parameters.window + 1)
+@strategy(parameters=InverseVolatility, warmup=lambda parameters: parameters.window + 1)
 def inverse_volatility(panel: Panel, parameters: InverseVolatility) -> NDArray[np.float64]:
     """Weights in proportion to 1 / volatility; a row sums to 1.
 

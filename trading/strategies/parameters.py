@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from trading.errors import ConfigurationError
@@ -42,8 +43,8 @@ def parameters_from(kind: type[_P], values: Mapping[str, object]) -> _P:
 
 
 def _number(value: object, kind: type[int] | type[float]) -> Any:
-    """Text as a number where it is one; anything else as it is, for the bounds to judge."""
-    if not isinstance(value, str):
+    """Text, and the portfolio file's exact decimals, as numbers; anything else as it is, for the bounds to judge."""
+    if not isinstance(value, str) and not (kind is float and isinstance(value, Decimal)):
         return value
     try:
         return kind(value)

@@ -25,7 +25,7 @@ class SmaCrossover(Parameters):
             raise ConfigurationError(f"fast is {self.fast}: expected less than slow, which is {self.slow}")
 
 
-@strategy(name="sma_crossover", parameters=SmaCrossover, warmup=lambda parameters: parameters.slow)
+@strategy(parameters=SmaCrossover, warmup=lambda parameters: parameters.slow)
 def sma_crossover(panel: Panel, parameters: SmaCrossover) -> NDArray[np.float64]:
     """An equal share of 1/n for each of n instruments whose fast average of closes is above its slow one, else 0.
 

@@ -113,10 +113,29 @@ def test_a_gap_in_the_window_gives_no_signal() -> None:
 
 def test_weights_that_are_no_numbers_give_no_signal() -> None:
     """A strategy that has none yet says NaN."""
-    desk = Desk(weights={"sma": constant(float("nan"), 0.1)})
+    desk = Desk(weights={"sma": constant(float("nan"), float("nan"))})
     desk.ingest()
     desk.evaluate()
     assert newest(desk).status is DecisionStatus.NO_SIGNAL
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        (constant(float("nan"), 0.1), "expected a weight of 0 to 1 for BTC/USDT, got nan"),
+        (constant(0.1, 0.1, 0.1), "expected weights as float64 (2, 2), got float64 (2, 3)"),
+        (lambda panel: [[0.1, 0.1]], "expected weights as float64 (2, 2), got list"),
+        (lambda panel: panel.nothing, "strategy sma raised AttributeError"),
+    ],
+)
+def test_a_strategy_that_breaks_its_contract_is_named_and_stops_no_other(weights: Any, told: str) -> None:
+    """One sentence, and the other strategy decides."""
+    desk = Desk(portfolio_=portfolio(plan(allocation=Decimal("0.4")), plan("two", allocation=Decimal("0.4"))))
+    desk.weights = {"sma": weights}
+    desk.ingest()
+    report = desk.evaluate()
+    assert told in report.failed["sma"]
+    assert [decision.strategy for decision in report.decisions] == ["two"]
 
 
 def test_closes_that_nobody_looked_at_are_rows() -> None:

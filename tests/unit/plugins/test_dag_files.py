@@ -18,10 +18,16 @@ QUEUES = {
         "resume_trading",
         "backfill_candles",
     },
-    "default": {"evaluate_strategies", "maintenance"},
+    "default": {"evaluate_strategies", "maintenance", "replay_strategies", "backtest"},
 }
-LIVE_DAG_IDS = set.union(*QUEUES.values()) - {"backfill_candles"}
+LIVE_DAG_IDS = set.union(*QUEUES.values()) - {"backfill_candles", "replay_strategies", "backtest"}
 LIVE_RUN_TYPES = {"scheduled", "manual", "asset_triggered"}
+#: Which DAG takes which runs. Only what is live can trade.
+RUN_TYPES = dict.fromkeys(LIVE_DAG_IDS, LIVE_RUN_TYPES) | {
+    "backfill_candles": {"backfill", "manual", "scheduled"},
+    "replay_strategies": {"backfill", "manual", "scheduled"},
+    "backtest": {"manual"},
+}
 
 READ = """
 import json
@@ -72,7 +78,7 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
     """One reading for all of it, since each costs seconds."""
     found = {queue: {dag_id for dag_id, dag in dags.items() if dag["queues"] == [queue]} for queue in QUEUES}
     assert found == QUEUES
-    assert set(dags) == set.union(*QUEUES.values())
+    assert set(dags) == set.union(*QUEUES.values()) == set(RUN_TYPES)
     for dag_id, dag in dags.items():
         assert len(dag["doc"]) > 40, dag_id
         assert "trading" in dag["tags"], dag_id
@@ -85,9 +91,9 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
         control = dag_id in ("kill_switch", "halt_trading", "resume_trading")
         assert ("control" in dag["pools"], len(dag["pools"])) == (control, 1), dag_id
         assert not dag["unbounded"], dag_id
+        assert set(dag["run_types"]) == RUN_TYPES[dag_id], dag_id
         assert not dag["catchup"], dag_id
     for dag_id in LIVE_DAG_IDS:
-        assert set(dags[dag_id]["run_types"]) == LIVE_RUN_TYPES, dag_id
         # a form that nobody answers, or a halt under way, must not keep the next one waiting
         at_once = 4 if dag_id in ("halt_trading", "resume_trading") else 1
         assert dags[dag_id]["max_active_runs"] == at_once, dag_id
@@ -98,7 +104,6 @@ def test_the_dags_are_documented_shaped_for_live_runs_alone_and_place_once(dags:
     tasks = dags["halt_trading"]["tasks"]
     assert tasks["sweep"]["after"] == ["cancel"]
     backfill = dags["backfill_candles"]
-    assert set(backfill["run_types"]) == {"backfill", "manual", "scheduled"}
     assert backfill["tasks"]["backfill"]["after"] == ["configured_instruments"]
     assert backfill["tasks"]["backfill"]["outlets"] == ["trading://backfilled_candles"]
     assert not any("backfilled" in dag["wakes_on"] for dag in dags.values())

@@ -50,6 +50,10 @@ class MemoryDecisions:
         """Those that a run stored."""
         return list(self._by_run.get(run_id, ()))
 
+    def between(self, strategy: str, *, since: datetime, until: datetime) -> list[Decision]:
+        """Those with since < as_of ≤ until, ascending."""
+        return [one for as_of, one in sorted(self._decisions[strategy].items()) if since < as_of <= until]
+
     def revisions(self) -> list[Decision]:
         """Recomputations that differed, oldest first."""
         return list(self._revisions)

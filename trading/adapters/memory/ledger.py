@@ -18,6 +18,7 @@ from trading.adapters.memory.instruments import MemoryInstruments
 from trading.adapters.memory.journal import Journal
 from trading.adapters.memory.orders import MemoryOrders
 from trading.adapters.memory.reconciliations import MemoryReconciliations
+from trading.adapters.memory.replays import MemoryReplays
 from trading.adapters.memory.risk import MemoryRisk
 from trading.adapters.memory.runs import MemoryRuns
 from trading.clock import Clock
@@ -42,6 +43,7 @@ class MemoryBooks:
         self.reconciliations = MemoryReconciliations(journal, self.accounts)
         self.risk = MemoryRisk(journal, self.orders, self.control)
         self.conformances = MemoryConformances(journal)
+        self.replays = MemoryReplays(journal)
         self.runs = MemoryRuns(journal)
         self.alerts = MemoryAlerts(journal)
 

@@ -1,5 +1,6 @@
 """Decisions: the first one for an as_of wins."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +48,11 @@ class PostgresDecisions:
     def by_run(self, run_id: str) -> list[Decision]:
         """Those that a run stored."""
         return [_decision(row) for row in self._session.all("decisions_by_run", {"run_id": run_id})]
+
+    def between(self, strategy: str, *, since: datetime, until: datetime) -> list[Decision]:
+        """Those with since < as_of ≤ until, ascending."""
+        facts = {"strategy": strategy, "since": since, "until": until}
+        return [_decision(row) for row in self._session.all("decisions_between", facts)]
 
 
 def _decision(row: Row) -> Decision:

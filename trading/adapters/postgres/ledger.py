@@ -25,6 +25,7 @@ from trading.adapters.postgres.instruments import PostgresInstruments
 from trading.adapters.postgres.orders import PostgresOrders
 from trading.adapters.postgres.password import working_url
 from trading.adapters.postgres.reconciliations import PostgresReconciliations
+from trading.adapters.postgres.replays import PostgresReplays
 from trading.adapters.postgres.risk import PostgresRisk, traffic_facts
 from trading.adapters.postgres.runs import PostgresRuns
 from trading.domain.traffic import TrafficQuestion
@@ -53,6 +54,7 @@ class PostgresBooks:
         self.reconciliations = PostgresReconciliations(session)
         self.risk = PostgresRisk(session)
         self.conformances = PostgresConformances(session)
+        self.replays = PostgresReplays(session)
         self.runs = PostgresRuns(session)
         self.alerts = PostgresAlerts(session)
 

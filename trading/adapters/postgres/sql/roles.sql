@@ -2,6 +2,7 @@
 --
 -- trading_app     the flows: they add to the append-only tables, and can change or remove nothing there
 -- trading_reader  reads everything, writes nothing
+-- trading_replay  reads what decisions are made of, and adds what a replay found; it can neither decide nor trade
 --
 -- Whoever migrates owns the tables. Where that user may not create roles, a warning says so, and the flows write as it.
 
@@ -10,7 +11,7 @@ DECLARE
   line record;
   wanted text;
 BEGIN
-  FOREACH wanted IN ARRAY ARRAY['trading_app', 'trading_reader'] LOOP
+  FOREACH wanted IN ARRAY ARRAY['trading_app', 'trading_reader', 'trading_replay'] LOOP
     BEGIN
       IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
         EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
@@ -35,7 +36,7 @@ BEGIN
           ('trading_app', 'SELECT, INSERT', ARRAY[
             'acknowledgement', 'cancel_request', 'candle_quarantine', 'control_chain', 'control_event', 'decision', 'decision_revision',
             'fill', 'ledger_entry', 'ledger_transaction', 'order_check', 'order_event', 'order_intent', 'plan_line',
-            'reconciliation', 'run_attempt', 'venue_conformance'
+            'reconciliation', 'replayed_decision', 'run_attempt', 'venue_conformance'
           ]),
           -- the present state of things, each with its history elsewhere or none worth keeping
           ('trading_app', 'SELECT, INSERT, UPDATE', ARRAY[
@@ -58,9 +59,12 @@ BEGIN
             'decision', 'decision_revision', 'discrepancy',
             'equity_day', 'fill', 'halt_open', 'instrument', 'lease', 'ledger_entry', 'ledger_transaction', 'order_check', 'order_current',
             'order_event', 'order_fold', 'order_intent', 'order_state', 'order_transition', 'plan_line', 'position',
-            'position_fold', 'reconciliation', 'run', 'run_attempt', 'signature_waiting',
+            'position_fold', 'reconciliation', 'replayed_decision', 'run', 'run_attempt', 'signature_waiting',
             'venue_conformance'
-          ])
+          ]),
+          ('trading_replay', 'SELECT', ARRAY['candle', 'candle_gap', 'candle_revision', 'decision', 'instrument']),
+          ('trading_replay', 'SELECT, INSERT', ARRAY['replayed_decision', 'run_attempt']),
+          ('trading_replay', 'SELECT, INSERT, UPDATE', ARRAY['run'])
       ) AS list (grantee, rights, tables)
       JOIN pg_roles ON rolname = grantee
      CROSS JOIN unnest(tables) AS table_name
@@ -70,7 +74,7 @@ BEGIN
   END LOOP;
 
   FOR line IN
-    SELECT rolname AS grantee FROM pg_roles WHERE rolname IN ('trading_app', 'trading_reader')
+    SELECT rolname AS grantee FROM pg_roles WHERE rolname IN ('trading_app', 'trading_reader', 'trading_replay')
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA trading TO %I', line.grantee);
   END LOOP;

@@ -127,7 +127,7 @@ SELECT current_user AS writer,
   FROM unnest(ARRAY[
          'acknowledgement', 'cancel_request', 'candle_revision', 'control_chain', 'control_event', 'decision', 'decision_revision',
          'fill', 'ledger_entry', 'ledger_transaction', 'order_check', 'order_event', 'order_intent', 'order_state',
-         'order_transition', 'plan_line', 'run_attempt', 'venue_conformance'
+         'order_transition', 'plan_line', 'replayed_decision', 'run_attempt', 'venue_conformance'
        ]) AS table_name
  ORDER BY table_name;
 
