@@ -43,6 +43,9 @@ class SignedOverride(HITLOperator):
         return self._use(token, close=chosen == CLOSE)
 
     def _use(self, token: str, *, close: bool) -> dict[str, int]:
+        """Without a token, closing goes on under an override that still lives; flatten sells nothing without one."""
+        if close and not token:
+            return {"close_positions": 1}
         return run_flow(lambda manager, run: manager.resume.run(run, token)) | {"close_positions": int(close)}
 
     def _masked(self, given: str | None) -> str:

@@ -31,6 +31,8 @@ MOST_S = 150
 USE, CLOSE, LEAVE = "Use the token", "Use the token, then close positions", "Leave everything as it is"
 #: Worth less than this, a position is dust: the venue takes no order for it.
 DUST = 10
+#: A candle takes only so much: closing everything may need several.
+CLOSINGS = 8
 
 PAUSED = "SELECT halt_id, engaged_at FROM trading.halt_open WHERE author = 'airflow:pause' AND engaged_at > %s"
 HALTS = "SELECT halt_id FROM trading.halt_open"
@@ -57,7 +59,7 @@ REFUSED = "SELECT reason FROM trading.control_event WHERE kind = 'override_refus
 CLOSED = """
 SELECT side, state
 FROM trading.order_current
-WHERE purpose = 'flatten' AND run_id = %s
+WHERE purpose = 'flatten'
 """
 POOLS = "SELECT pool, slots FROM slot_pool"
 POOLS_OF_CONTROLS = """
@@ -195,15 +197,19 @@ def a_forged_token_releases_nothing(desk: Desk, halt_id: int) -> None:
 
 def positions_are_closed_while_the_halt_stands(desk: Desk, halt_id: int) -> None:
     """By the same form, with a token that allows just that: everything held is sold, and nothing else is sent."""
-    assert worth_closing(desk)
-    token = desk.signed(halt_id, "--action", "reduce_only", "--largest-notional", "50000")
-    run_id = desk.ui.trigger("resume_trading")
-    bring(desk, run_id, halt_id, token, CLOSE)
-    assert desk.pipeline.finish("resume_trading", run_id, HEAL_S) == "success"
-    orders = desk.pipeline.sql(CLOSED, run_id)
-    assert {side for side, _ in orders} == {"sell"}
-    assert {state for _, state in orders} == {"filled"}
+    token = desk.signed(halt_id, "--action", "reduce_only", "--largest-notional", "50000", "--ttl", "15m")
+    for _ in range(CLOSINGS):
+        assert worth_closing(desk)
+        run_id = desk.ui.trigger("resume_trading")
+        bring(desk, run_id, halt_id, token, CLOSE)
+        assert desk.pipeline.finish("resume_trading", run_id, HEAL_S) == "success"
+        token = ""  # what this candle's volume did not take is closed later, under the override that still lives
+        if not worth_closing(desk):
+            break
     assert worth_closing(desk) == []
+    orders = desk.pipeline.sql(CLOSED)
+    assert {side for side, _ in orders} == {"sell"}
+    assert {state for _, state in orders} <= {"filled", "expired_at_venue"}
     assert (halt_id,) in desk.pipeline.sql(HALTS)
     desk.pipeline.until_books_agree()
 

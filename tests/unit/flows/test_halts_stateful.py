@@ -31,6 +31,7 @@ class Halts(RuleBasedStateMachine):
         self.standing: dict[int, tuple[str, HaltLevel]] = {}
         self.grants: list[tuple[int, str, Any]] = []
         self.paused = False
+        self.readable = True
         self.leased_until = self.desk.clock.now() + LEASE
         self.dies = ""
         self.tokens = 0
@@ -51,6 +52,7 @@ class Halts(RuleBasedStateMachine):
     def _require_allowed(self, request: Any) -> None:
         (order,) = [one for one in self.desk.orders() if one.client_order_id == request.client_order_id]
         intent, now = order.intent, self.desk.clock.now()
+        assert self.readable, "sent while nobody could say whether the DAG is paused"
         of = {"account": intent.account, "strategy": intent.strategy, "instrument": intent.instrument}
         covering = {key: level for key, (scope, level) in self.standing.items() if Scope.parse(scope).covers(**of)}
         halting = {key for key, level in covering.items() if level is HaltLevel.HALT}
@@ -93,6 +95,16 @@ class Halts(RuleBasedStateMachine):
         """Releases nothing."""
         self.paused = False
 
+    @rule(readable=st.booleans())
+    def airflow(self, readable: bool) -> None:
+        """Its API dies, or comes back."""
+        self.readable = readable
+
+    def _is_paused(self) -> bool:
+        if not self.readable:
+            raise ConnectionError("the API server is down")
+        return self.paused
+
     @precondition(lambda self: self.standing)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
@@ -124,14 +136,14 @@ class Halts(RuleBasedStateMachine):
         self.desk.decide(sma=sma, hold=hold)
         self.desk.ingest()
         self.desk.evaluate()
-        self._survive(lambda: self.desk.place(lambda: self.paused), dies)
+        self._survive(lambda: self.desk.place(self._is_paused), dies)
         if self.paused:  # no trigger latches here: whoever reads the pause halts, where no such halt stands
             seen = {halt.halt_id for halt in self.desk.halts() if halt.author == "airflow:pause"}
             self.standing |= dict.fromkeys(seen, ("all", HaltLevel.HALT))
 
     @rule(dies=st.sampled_from(["", "", "before", "after"]))
     def flatten(self, dies: str) -> None:
-        self._survive(self.desk.flatten, dies)
+        self._survive(lambda: self.desk.flatten(is_paused=self._is_paused), dies)
 
     @rule()
     def enforce(self) -> None:

@@ -51,6 +51,7 @@ answers = {{
     "left empty": became("execute_complete", {{}}, event(signed_override.LEAVE, signed_token=None)),
     "answered": became("execute_complete", {{}}, event(signed_override.USE)),
     "closed": became("execute_complete", {{}}, event(signed_override.CLOSE)),
+    "closed again": became("execute_complete", {{}}, event(signed_override.CLOSE, signed_token=None)),
     "quoted": quoted(event(signed_override.USE, signed_token="in-an-error", other="")),
 }}
 HALTS.clear()
@@ -71,6 +72,7 @@ def test_a_token_is_used_masked_and_handed_on_to_nobody(airflow: Callable[..., d
         "left empty": "skipped: left as it is",
         "answered": {"released": 1, "close_positions": 0},
         "closed": {"released": 1, "close_positions": 1},
+        "closed again": {"close_positions": 1},
         "calm": "skipped: no halt stands",
     }
     assert told["used"] == ["from-the-run", "from-the-form", "from-the-form"]
