@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.accounts import PostgresAccounts
-from trading.adapters.postgres.connection import Row, Session
+from trading.adapters.postgres.connection import Row, Session, values_of
 from trading.domain.ids import Run, chain_hash
 from trading.domain.order import (
     Order,
@@ -38,7 +38,7 @@ class PostgresOrders:
     def plan(self, intent: OrderIntent, run: Run) -> bool:
         """Store the intent and its Planned event. False where the id exists with the same facts."""
         self._lock(intent.account)
-        if not self._session.run("plan_order", {**_values(intent), "run_id": run.run_id, "dag_id": run.dag_id}):
+        if not self._session.run("plan_order", {**values_of(intent), "run_id": run.run_id, "dag_id": run.dag_id}):
             self._require_same(intent)
             return False
         planned = OrderEvent(
@@ -101,7 +101,7 @@ class PostgresOrders:
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""
         facts = {
-            **_values(checked),
+            **values_of(checked),
             "codes": list(checked.codes),
             "figures": Jsonb(dict(checked.figures)),
             "run_id": run.run_id,
@@ -122,7 +122,7 @@ class PostgresOrders:
         """Keep why each instrument did or did not lead to an order; those that are news, in their order."""
         news = []
         for line in lines:
-            facts = {**_values(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
+            facts = {**values_of(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
             row = self._session.one("record_plan_line", facts)
             if row is not None and row["is_news"]:
                 news.append(line)
@@ -172,11 +172,6 @@ class PostgresOrders:
         stored = None if known is None else known.intent
         if stored != replace(intent, **_times(stored or intent)):
             raise InvariantViolation(f"intent {intent.client_order_id}: stored as {stored}, got {intent}")
-
-
-def _values(record: CheckedOrder | OrderIntent | PlanLine) -> dict[str, Any]:
-    """Its fields as they are; `asdict` would copy each of them, at the cost of a round trip."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _times(intent: OrderIntent) -> dict[str, Any]:
