@@ -202,16 +202,22 @@ class Session:
         """
         joined = _joined(tuple(query for query, _ in of_one_row))
         together = {name: value for _, values in of_one_row for name, value in (values or {}).items()}
+        *answers, row = self._in_one_trip([*((QUERIES[q], values) for q, values in questions), (joined, together)])
+        rows = row.fetchall()
+        self._ahead = [(q, values, found.fetchall()) for (q, values), found in zip(questions, answers, strict=True)]
+        self._ahead += [(q, values, rows) for q, values in of_one_row]
+
+    def last(self, questions: Sequence[Question]) -> Row | None:
+        """All of these in one round trip; the first row of the last one, or None."""
+        return self._in_one_trip([(QUERIES[query], values) for query, values in questions])[-1].fetchone()
+
+    def _in_one_trip(self, statements: Sequence[tuple[LiteralString, Parameters]]) -> list[psycopg.Cursor[Row]]:
         self._ahead = []
         try:
             with self.connection.pipeline():
-                asked = [(q, values, self.connection.execute(QUERIES[q], values)) for q, values in questions]
-                one = self.connection.execute(joined, together)
+                return [self.connection.execute(statement, values) for statement, values in statements]
         except psycopg.Error as error:
             raise translated(error, self._where) from error
-        rows = one.fetchall()
-        self._ahead = [(q, values, cursor.fetchall()) for q, values, cursor in asked]
-        self._ahead += [(q, values, rows) for q, values in of_one_row]
 
     def all(self, query: str, parameters: Parameters = None, *, binary: bool = False) -> list[Row]:
         """Every row that the query answers with."""
