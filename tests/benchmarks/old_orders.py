@@ -38,9 +38,9 @@ OLD_ORDERS: Final = (
     """
     INSERT INTO trading.order_fold (
       client_order_id, account, is_open, state, sequence, changed_at, venue_order_id, signed_at, recv_window_ms,
-      request_hash, reason
+      request_hash, reason, strategy, instrument, side, quantity
     )
-    SELECT id, %(account)s, false, 'filled', 3, at, n::text, at, 2000, id, ''
+    SELECT id, %(account)s, false, 'filled', 3, at, n::text, at, 2000, id, '', %(strategy)s, 'BTC/USDT', 'buy', 0.001
       FROM old
     """,
     """

@@ -26,7 +26,7 @@ from trading.domain.order import OrderState, OrderType, request_for
 from trading.domain.venue_order import Horizon, Step
 from trading.flows.enforce_halt import EnforceHalt, EnforceReport
 from trading.flows.halt import Halt
-from trading.flows.order_steps import append_step
+from trading.flows.order_steps import append_step, submission
 from trading.paper.fault_plan import FaultPlan
 from trading.paper.faults import CONTROL_PATH, FaultInjector
 from trading.paper.limits import RateLimits
@@ -123,8 +123,8 @@ def _rest(ledger: PostgresLedger, url: str) -> None:
             books.orders.plan(wish, RUN)
             order = books.orders.get(wish.client_order_id)
             assert order is not None
-            step = Step(state=OrderState.SUBMITTING, reason="")
-            order = append_step(books, order, step, at=request.signed_at, run=RUN, request=request, epoch=0)
+            signed = submission(order, request, at=request.signed_at, run=RUN, epoch=0)
+            order = books.orders.append(order, signed)
             seen = venue.submit(request)
             step = Step(state=OrderState.ACCEPTED, reason="")
             append_step(books, order, step, at=datetime.now(UTC), run=RUN, venue_order_id=seen.venue_order_id)

@@ -21,7 +21,7 @@ from tests.crash.faulty_ports import FaultyVenue
 from tests.crash.pool import Schedule, run_schedules
 from trading.adapters.memory.venue import MemoryVenue
 from trading.domain.ledger import Fill, LedgerTransaction
-from trading.domain.order import Order, OrderRequest, OrderState
+from trading.domain.order import Order, OrderEvent, OrderRequest, OrderState
 from trading.domain.planning import _Sizing
 from trading.domain.snapshot import RiskSnapshot
 from trading.domain.venue_order import Horizon, Step, VenueOrder
@@ -131,7 +131,7 @@ def ends_orders_before_their_fills_are_in(patch: pytest.MonkeyPatch) -> None:
 
 def commits_after_the_send(patch: pytest.MonkeyPatch) -> None:
     """The POST goes out inside the transaction that should have made it durable first."""
-    append = trading.flows.send.append_step
+    sign = trading.flows.send.submission
     senders: list[Sender] = []
     answers: dict[str, VenueOrder] = {}
     authorise, submit = Sender._authorise, FaultyVenue.submit
@@ -140,13 +140,12 @@ def commits_after_the_send(patch: pytest.MonkeyPatch) -> None:
         senders.append(sender)
         return authorise(sender, *args, **more)
 
-    def sends_first(*args: Any, request: OrderRequest | None = None, **more: Any) -> Order:
-        if request is not None:
-            answers[request.client_order_id] = senders[-1]._venue._inner.submit(request)  # type: ignore[attr-defined]
-        return append(*args, request=request, **more)
+    def sends_first(order: Order, request: OrderRequest, **more: Any) -> OrderEvent:
+        answers[request.client_order_id] = senders[-1]._venue._inner.submit(request)  # type: ignore[attr-defined]
+        return sign(order, request, **more)
 
     patch.setattr(Sender, "_authorise", authorises)
-    patch.setattr(trading.flows.send, "append_step", sends_first)
+    patch.setattr(trading.flows.send, "submission", sends_first)
     patch.setattr(
         FaultyVenue,
         "submit",

@@ -1,4 +1,4 @@
-"""The two appends that every flow shares: a step of an order's life, and a fill with its ledger transaction."""
+"""What every flow appends in one way: a step of an order's life, and a fill with its ledger transaction."""
 
 import logging
 from dataclasses import replace
@@ -24,15 +24,7 @@ _LOUD = frozenset({OrderState.OUTCOME_UNKNOWN, OrderState.REJECTED, OrderState.N
 
 
 def append_step(
-    books: Books,
-    order: Order,
-    step: Step,
-    *,
-    at: datetime,
-    run: Run,
-    venue_order_id: str | None = None,
-    request: OrderRequest | None = None,
-    epoch: int | None = None,
+    books: Books, order: Order, step: Step, *, at: datetime, run: Run, venue_order_id: str | None = None
 ) -> Order:
     """Append `step` to the order and log it; needs the account's lock. Returns the order after it."""
     event = OrderEvent(
@@ -44,23 +36,40 @@ def append_step(
         dag_id=run.dag_id,
         reason=step.reason,
         venue_order_id=venue_order_id,
-        signed_at=request.signed_at if request else None,
-        recv_window_ms=request.recv_window_ms if request else None,
-        request_hash=request.request_hash if request else None,
-        epoch=epoch,
     )
     after = books.orders.append(order, event)
+    log_step(after, step)
+    return after
+
+
+def submission(order: Order, request: OrderRequest, *, at: datetime, run: Run, epoch: int) -> OrderEvent:
+    """The step that makes the signed wish durable: whoever commits it logs it, once it is so."""
+    return OrderEvent(
+        client_order_id=order.client_order_id,
+        sequence=order.sequence + 1,
+        state=OrderState.SUBMITTING,
+        at=at,
+        run_id=run.run_id,
+        dag_id=run.dag_id,
+        signed_at=request.signed_at,
+        recv_window_ms=request.recv_window_ms,
+        request_hash=request.request_hash,
+        epoch=epoch,
+    )
+
+
+def log_step(after: Order, step: Step) -> None:
+    """Log the step that led to the order as it is."""
     log_event(
         logger,
         _EVENTS.get(step.state, f"order_{step.state}"),
         level=logging.WARNING if step.state in _LOUD else logging.INFO,
-        client_order_id=order.client_order_id,
-        strategy=order.intent.strategy,
-        symbol=order.intent.instrument,
+        client_order_id=after.client_order_id,
+        strategy=after.intent.strategy,
+        symbol=after.intent.instrument,
         venue_order_id=after.venue_order_id,
         reason=step.reason or None,
     )
-    return after
 
 
 def post_fill(books: Books, order: Order, fill: Fill, instrument: Instrument, run: Run) -> bool:

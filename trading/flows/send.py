@@ -6,6 +6,7 @@ tx1 wrote down; tx2 records the answer. Whatever dies in between is found by rec
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -20,7 +21,7 @@ from trading.domain.snapshot import Verdict
 from trading.domain.venue_order import Step, VenueOrder
 from trading.errors import DatabaseUnavailable, InvariantViolation, OrderRejected, OutcomeUnknown, TradingHalted
 from trading.flows.market_view import MarketView
-from trading.flows.order_steps import append_step
+from trading.flows.order_steps import append_step, log_step, submission
 from trading.flows.refused_key import halt_on_refused_key
 from trading.flows.risk_snapshot import Conditions, snapshot, traffic_question
 from trading.flows.strategy_switch import disable_strategy
@@ -166,19 +167,25 @@ class Sender:
             current = self._unsent(books, order)
             at = self._clock.now()
             checked = check_order(snapshot(books, current.intent, conditions, question, at=at))
-            if books.orders.record_check(checked, run) and checked.verdict is Verdict.DEFERRED:
-                _log_deferral(current, checked)
-            if checked.verdict is Verdict.DENIED:
-                state = OrderState.EXPIRED if "expired" in checked.codes else OrderState.DENIED
-                append_step(books, current, Step(state=state, reason=_why(checked)), at=at, run=run)
-                if "repeated_order" in checked.codes:
-                    disable_strategy(books, current.intent, _why(checked), at=at, run=run)
             if checked.verdict is not Verdict.ALLOWED:
+                self._refuse(books, current, checked, at, run)
                 return None, checked
             request = request_for(current.intent, at, self._recv_window_ms)
-            submitting = Step(state=OrderState.SUBMITTING, reason="")
-            append_step(books, current, submitting, at=at, run=run, request=request, epoch=epoch)
-            return request, checked
+            signed = submission(current, request, at=at, run=run, epoch=epoch)
+            after = books.orders.append(current, signed, checked)
+        log_step(after, Step(state=after.state, reason=""))  # once it is so, and behind the lock
+        return request, checked
+
+    @staticmethod
+    def _refuse(books: Books, order: Order, checked: CheckedOrder, at: datetime, run: Run) -> None:
+        """Record why the order is not sent, and what follows from it."""
+        if books.orders.record_check(checked, run) and checked.verdict is Verdict.DEFERRED:
+            _log_deferral(order, checked)
+        if checked.verdict is Verdict.DENIED:
+            state = OrderState.EXPIRED if "expired" in checked.codes else OrderState.DENIED
+            append_step(books, order, Step(state=state, reason=_why(checked)), at=at, run=run)
+            if "repeated_order" in checked.codes:
+                disable_strategy(books, order.intent, _why(checked), at=at, run=run)
 
     @staticmethod
     def _unsent(books: Books, order: Order) -> Order:

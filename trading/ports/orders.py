@@ -22,8 +22,11 @@ class OrderStore(Protocol):
         """
         ...
 
-    def append(self, order: Order, event: OrderEvent) -> Order:
-        """Append and return the order after it. Raises InvariantViolation for an illegal step."""
+    def append(self, order: Order, event: OrderEvent, checked: CheckedOrder | None = None) -> Order:
+        """Append and return the order after it, with the check that led to it recorded where one is handed in.
+
+        Raises InvariantViolation for an illegal step.
+        """
         ...
 
     def get(self, client_order_id: str) -> Order | None:

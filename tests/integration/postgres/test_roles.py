@@ -99,7 +99,7 @@ def test_every_flow_of_the_desk_runs_as_this_role(database_url: str, monkeypatch
         " AS 'BEGIN RETURN NEW; END'",
         "SET session_replication_role = replica",
         "CREATE TEMP TABLE mine (LIKE trading.order_event); CREATE TRIGGER mine AFTER INSERT ON mine"
-        " FOR EACH ROW EXECUTE FUNCTION trading.fold_order_event()",
+        " FOR EACH ROW EXECUTE FUNCTION trading.apply_order_event()",
     ],
 )
 def test_what_the_flows_may_not_do(filled: str, statement: str) -> None:

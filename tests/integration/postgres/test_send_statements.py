@@ -31,3 +31,5 @@ def test_a_sender_reads_ahead_all_that_it_reads(database_url: str, monkeypatch: 
     authorised = asked[asked.index(next(query for query in asked if "FOR NO KEY UPDATE" in query)) :]
     authorised = authorised[: authorised.index(written[1])]
     assert len(authorised) == len(set(authorised)), "something was asked twice"
+    read_ahead = next(number for number, query in enumerate(asked) if query.startswith("SELECT * FROM (SELECT)"))
+    assert asked[read_ahead + 1] == written[0], "something was asked again, or was not read ahead"

@@ -14,7 +14,7 @@ from trading.domain.order import OrderState, OrderType, Purpose, Side, request_f
 from trading.domain.venue_order import Step
 from trading.errors import ExchangeUnavailable, OrderRejected, OutcomeUnknown
 from trading.flows.enforce_halt import EnforceReport
-from trading.flows.order_steps import append_step
+from trading.flows.order_steps import append_step, submission
 
 
 def resting_desk(**changes: Any) -> Desk:
@@ -146,9 +146,7 @@ def rests(desk: Desk, purpose: Purpose) -> str:
         order = books.orders.get(wish.client_order_id)
         assert order is not None
         at = desk.clock.now()
-        sent = append_step(
-            books, order, Step(state=OrderState.SUBMITTING, reason=""), at=at, run=run, request=request, epoch=1
-        )
+        sent = books.orders.append(order, submission(order, request, at=at, run=run, epoch=1))
         append_step(books, sent, Step(state=OrderState.ACCEPTED, reason=""), at=at, run=run, venue_order_id="v")
     desk.memory_venue.submit(request)
     return wish.client_order_id

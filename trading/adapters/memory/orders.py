@@ -74,7 +74,7 @@ class MemoryOrders:
         self._store(fold(intent, [planned]), planned)
         return True
 
-    def append(self, order: Order, event: OrderEvent) -> Order:
+    def append(self, order: Order, event: OrderEvent, checked: CheckedOrder | None = None) -> Order:
         """Append and return the order after it. Raises InvariantViolation for an illegal step."""
         current = self._orders.get(order.client_order_id)
         if current is None or event.client_order_id != order.client_order_id:
@@ -84,6 +84,8 @@ class MemoryOrders:
         self._accounts.lock(current.intent.account)
         _require_signed(event)
         after = apply_event(current, event)
+        if checked is not None:
+            self._keep_check(checked, event.run_id)
         self._store(after, event)
         if event.signed_at is not None:
             signed = self._signed[current.intent.account]
@@ -139,6 +141,9 @@ class MemoryOrders:
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""
+        return self._keep_check(checked, run.run_id)
+
+    def _keep_check(self, checked: CheckedOrder, run_id: str) -> bool:
         if checked.client_order_id not in self._orders:
             raise InvariantViolation(f"check of {checked.client_order_id}: expected a planned order, there is none")
         if checked.verdict is not Verdict.ALLOWED and not checked.codes:
@@ -146,7 +151,7 @@ class MemoryOrders:
         kept = self._checks[checked.client_order_id]
         if kept and (kept[-1].verdict, kept[-1].codes) == (checked.verdict, checked.codes):
             return False
-        self._journal.append(kept, replace(checked, run_id=run.run_id))
+        self._journal.append(kept, replace(checked, run_id=run_id))
         return True
 
     def checks(self, client_order_id: str) -> list[CheckedOrder]:

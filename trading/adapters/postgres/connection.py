@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from dataclasses import fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeAlias
 from urllib.parse import quote
 
 import psycopg
@@ -21,9 +23,13 @@ from trading.errors import (
     TradingError,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
 Parameters: TypeAlias = Mapping[str, object] | None
+Question: TypeAlias = tuple[str, Parameters]
 
 CONNECT_TIMEOUT_S: Final = 10
 #: How long a server that is known to be there is waited for: longer than a restart with recovery takes.
@@ -186,27 +192,42 @@ class Session:
         self._where = where
         #: Account → (length, head) of its audit chain; an account is in it while this transaction holds its lock.
         self.chains: dict[str, tuple[int, str]] = {}
-        self._ahead: list[tuple[str, Parameters, psycopg.Cursor[Row]]] = []
+        self._ahead: list[tuple[str, Parameters, list[Row]]] = []
 
-    def ahead(self, questions: Sequence[tuple[str, Parameters]]) -> None:
-        """Ask all of these in one round trip. Whoever asks one of them next gets the answer from here.
+    def ahead(self, questions: Sequence[Question], of_one_row: Sequence[Question]) -> None:
+        """Ask all of these in one round trip, and those of one row at most in one statement, since each has its price.
 
-        The answers are dropped at the first other statement, which may have changed them.
+        Whoever asks one of them next gets the answer from here; a row then holds its columns, among others. The answers
+        are dropped at the first other statement, which may have changed them.
         """
+        joined = _joined(tuple(query for query, _ in of_one_row))
+        together = {name: value for _, values in of_one_row for name, value in (values or {}).items()}
+        *answers, row = self._in_one_trip([*((QUERIES[q], values) for q, values in questions), (joined, together)])
+        rows = row.fetchall()
+        self._ahead = [(q, values, found.fetchall()) for (q, values), found in zip(questions, answers, strict=True)]
+        self._ahead += [(q, values, rows) for q, values in of_one_row]
+
+    def last(self, questions: Sequence[Question]) -> Row | None:
+        """All of these in one round trip; the first row of the last one, or None."""
+        return self._in_one_trip([(QUERIES[query], values) for query, values in questions])[-1].fetchone()
+
+    def _in_one_trip(self, statements: Sequence[tuple[LiteralString, Parameters]]) -> list[psycopg.Cursor[Row]]:
+        self._ahead = []
         try:
             with self.connection.pipeline():
-                self._ahead = [(q, values, self.connection.execute(QUERIES[q], values)) for q, values in questions]
+                return [self.connection.execute(statement, values) for statement, values in statements]
         except psycopg.Error as error:
-            self._ahead = []
             raise translated(error, self._where) from error
 
     def all(self, query: str, parameters: Parameters = None, *, binary: bool = False) -> list[Row]:
         """Every row that the query answers with."""
-        return self._cursor(query, parameters, binary=binary).fetchall()
+        known = self._known(query, parameters)
+        return self._cursor(query, parameters, binary=binary).fetchall() if known is None else known
 
     def one(self, query: str, parameters: Parameters = None) -> Row | None:
         """Its first row, or None."""
-        return self._cursor(query, parameters).fetchone()
+        known = self._known(query, parameters)
+        return self._cursor(query, parameters).fetchone() if known is None else next(iter(known), None)
 
     def run(self, query: str, parameters: Parameters = None) -> int:
         """For its effect; the number of rows that it touched."""
@@ -221,13 +242,29 @@ class Session:
         except psycopg.Error as error:
             raise translated(error, self._where) from error
 
-    def _cursor(self, query: str, parameters: Parameters, *, binary: bool = False) -> psycopg.Cursor[Row]:
-        for number, (asked, values, cursor) in enumerate(self._ahead):
+    def _known(self, query: str, parameters: Parameters) -> list[Row] | None:
+        """What was read ahead, once; None where it was not."""
+        for number, (asked, values, rows) in enumerate(self._ahead):
             if asked == query and values == parameters:
                 del self._ahead[number]
-                return cursor
+                return rows
+        return None
+
+    def _cursor(self, query: str, parameters: Parameters, *, binary: bool = False) -> psycopg.Cursor[Row]:
         self._ahead = []
         try:
             return self.connection.execute(QUERIES[query], parameters, binary=binary)
         except psycopg.Error as error:
             raise translated(error, self._where) from error
+
+
+@cache
+def _joined(queries: tuple[str, ...]) -> LiteralString:
+    """One statement for queries of one row at most each."""
+    parts = [f"LEFT JOIN ({QUERIES[query].rstrip(';')}) AS {query} ON true" for query in queries]
+    return " ".join(["SELECT * FROM (SELECT) AS nothing", *parts])
+
+
+def values_of(record: "DataclassInstance") -> dict[str, Any]:
+    """Its fields as they are; `asdict` would copy each of them, at the cost of a round trip."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}

@@ -69,14 +69,16 @@ class PostgresBooks:
                 ("position_folds", of_account),
                 ("balances", of_account),
                 ("open_halts", of_account),
+                ("open_discrepancies", of_account),
+            ],
+            [
                 ("get_lease", of_account),
                 ("database_time", None),
                 ("latch_triggers", None),
                 ("traffic", traffic_facts(question)),
                 ("risk_standing", of_account),
                 ("newest_clean", {**of_account, "full_history": False}),
-                ("open_discrepancies", of_account),
-            ]
+            ],
         )
 
     def now(self) -> datetime:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from trading.adapters.postgres.accounts import PostgresAccounts
-from trading.adapters.postgres.connection import Row, Session
+from trading.adapters.postgres.connection import Question, Row, Session, values_of
 from trading.domain.ids import Run, chain_hash
 from trading.domain.order import (
     Order,
@@ -38,7 +38,7 @@ class PostgresOrders:
     def plan(self, intent: OrderIntent, run: Run) -> bool:
         """Store the intent and its Planned event. False where the id exists with the same facts."""
         self._lock(intent.account)
-        if not self._session.run("plan_order", {**_values(intent), "run_id": run.run_id, "dag_id": run.dag_id}):
+        if not self._session.run("plan_order", {**values_of(intent), "run_id": run.run_id, "dag_id": run.dag_id}):
             self._require_same(intent)
             return False
         planned = OrderEvent(
@@ -52,7 +52,7 @@ class PostgresOrders:
         self._append(intent.account, planned)
         return True
 
-    def append(self, order: Order, event: OrderEvent) -> Order:
+    def append(self, order: Order, event: OrderEvent, checked: CheckedOrder | None = None) -> Order:
         """Append and return the order after it. Raises InvariantViolation for an illegal step."""
         if event.client_order_id != order.client_order_id:
             raise InvariantViolation(
@@ -60,7 +60,9 @@ class PostgresOrders:
             )
         self._lock(order.intent.account)
         after = apply_event(order, event)
-        return replace(after, filled_quantity=self._append(order.intent.account, event)["filled_quantity"])
+        check = () if checked is None else (("record_check", _check_facts(checked, event.run_id, event.dag_id)),)
+        row = self._append(order.intent.account, event, *check)
+        return replace(after, filled_quantity=row["filled_quantity"])
 
     def get(self, client_order_id: str) -> Order | None:
         """The order, folded."""
@@ -100,14 +102,7 @@ class PostgresOrders:
 
     def record_check(self, checked: CheckedOrder, run: Run) -> bool:
         """Keep what the pre-trade checks said; False where the newest one of this order said the same."""
-        facts = {
-            **_values(checked),
-            "codes": list(checked.codes),
-            "figures": Jsonb(dict(checked.figures)),
-            "run_id": run.run_id,
-            "dag_id": run.dag_id,
-        }
-        if self._session.run("record_check", facts):
+        if self._session.run("record_check", _check_facts(checked, run.run_id, run.dag_id)):
             return True
         if self._session.one("order_exists", {"client_order_id": checked.client_order_id}) is None:
             raise InvariantViolation(f"check of {checked.client_order_id}: expected a planned order, there is none")
@@ -122,7 +117,7 @@ class PostgresOrders:
         """Keep why each instrument did or did not lead to an order; those that are news, in their order."""
         news = []
         for line in lines:
-            facts = {**_values(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
+            facts = {**values_of(line), "account": account, "run_id": run.run_id, "dag_id": run.dag_id}
             row = self._session.one("record_plan_line", facts)
             if row is not None and row["is_news"]:
                 news.append(line)
@@ -144,8 +139,8 @@ class PostgresOrders:
         if account not in self._session.chains:
             self._accounts.lock(account)
 
-    def _append(self, account: str, event: OrderEvent) -> Row:
-        """Write the event as the next link of the account's chain; what the statement answers with."""
+    def _append(self, account: str, event: OrderEvent, *before: Question) -> Row:
+        """Write the event as the next link of the account's chain, `before` on the way; what its statement answers."""
         length, previous = self._session.chains[account]
         stated = event.facts
         head = chain_hash(previous, stated)
@@ -158,7 +153,7 @@ class PostgresOrders:
             "previous_hash": previous,
             "hash": head,
         }
-        row = self._session.one("append_order_event", facts)
+        row = self._session.last((*before, ("append_order_event", facts)))
         if row is None:
             raise InvariantViolation(
                 f"order {event.client_order_id}: event {event.sequence} does not follow its newest one: read it again"
@@ -174,9 +169,9 @@ class PostgresOrders:
             raise InvariantViolation(f"intent {intent.client_order_id}: stored as {stored}, got {intent}")
 
 
-def _values(record: CheckedOrder | OrderIntent | PlanLine) -> dict[str, Any]:
-    """Its fields as they are; `asdict` would copy each of them, at the cost of a round trip."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+def _check_facts(checked: CheckedOrder, run_id: str, dag_id: str) -> dict[str, Any]:
+    figures = Jsonb(dict(checked.figures))
+    return {**values_of(checked), "codes": list(checked.codes), "figures": figures, "run_id": run_id, "dag_id": dag_id}
 
 
 def _times(intent: OrderIntent) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """What the pre-trade checks count and remember."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from trading.adapters.postgres.connection import Session
+from trading.adapters.postgres.connection import Session, values_of
 from trading.domain.ids import Run
 from trading.domain.limits import AppliedLimits, Limits
 from trading.domain.losses import AUTHOR, EquityMark
@@ -17,6 +17,8 @@ from trading.ports.risk import RiskStanding
 
 #: The schema that this code was written for: the number of its newest migration, told without loading Alembic.
 SCHEMA: Final = max(path.name for path in (Path(__file__).parent / "sql" / "migrations").glob("*.sql"))[:4]
+
+_COUNTS: Final = tuple(field.name for field in fields(Traffic))
 
 
 class PostgresRisk:
@@ -52,7 +54,7 @@ class PostgresRisk:
     def traffic(self, question: TrafficQuestion) -> Traffic:
         """How much was sent."""
         row = self._session.one("traffic", traffic_facts(question))
-        return Traffic(**row) if row else Traffic()
+        return Traffic(**{name: row[name] for name in _COUNTS}) if row else Traffic()
 
     def note_cancel(self, account: str, client_order_id: str, at: datetime, run: Run) -> None:
         """A cancel is about to be asked for."""
@@ -83,7 +85,7 @@ class PostgresRisk:
 
 def traffic_facts(question: TrafficQuestion) -> dict[str, object]:
     """The parameters of the query `traffic`."""
-    return {**asdict(question), "scope": f"strategy:{question.strategy}"}
+    return {**values_of(question), "scope": f"strategy:{question.strategy}"}
 
 
 def _mark(facts: dict[str, Any]) -> EquityMark:

@@ -105,16 +105,11 @@ SELECT client_order_id, sequence, state, at, run_id, dag_id, reason, venue_order
 
 -- orders_signed_since --
 -- Orders that were signed at or after an instant, oldest signature first.
-SELECT order_current.*
-  FROM (
-    SELECT client_order_id, max(signed_at) AS last_signed_at
-      FROM trading.order_event
-     WHERE account = %(account)s
-       AND signed_at >= %(since)s
-     GROUP BY client_order_id
-  ) AS signed
-  JOIN trading.order_current USING (client_order_id)
- ORDER BY signed.last_signed_at, order_current.number;
+SELECT *
+  FROM trading.order_current
+ WHERE account = %(account)s
+   AND signed_at >= %(since)s
+ ORDER BY signed_at, number;
 
 -- recent_orders --
 -- The newest orders.
