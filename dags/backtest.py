@@ -10,8 +10,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from dag_defaults import DEFAULTS, LIVE
 from pools import MAPPED
 
-TEXT, LIST = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
-MAYBE = {"type": ["null", "string"]}
+LIST, MAYBE = {"type": "array", "items": {"type": "string"}}, {"type": ["null", "string"]}
 PART = 25  # combinations that one task tries
 
 with DAG(
@@ -22,7 +21,7 @@ with DAG(
     tags=["trading", "research"],
     **LIVE | {"allowed_run_types": ["manual"]},
     params={
-        "strategy": Param("sma_crossover", **TEXT, description="One of `trading strategies list`."),
+        "strategy": Param("sma_crossover", type="string", description="One of `trading strategies list`."),
         "parameters": Param({}, type="object", description='Fixed ones, such as {"fast": 10}.'),
         "sweep": Param({}, type="object", description='Values to try, such as {"fast": [5, 10], "slow": [30, 60]}.'),
         "instruments": Param([], **LIST, description="Empty: the strategy's own, or all that are stored."),
