@@ -17,7 +17,7 @@ reset: environment ## stop what runs, and delete the state in $TRADING_HOME (sec
 	@exec $(BIN)/trading down --wipe
 
 test: dev ## everything that proves it works
-	@exec $(BIN)/python -m pytest -n auto --dist loadgroup tests
+	@exec $(BIN)/python -m pytest -n auto --dist loadfile tests
 
 check: dev ## lint, format, insecure calls, committed secrets, types, layers, sizes
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Fixtures that many tests share: a real PostgreSQL, a fresh migrated database a test, and a ledger in it.
 
-And who runs beside whom under `pytest -n auto --dist loadgroup`, which is `make test`: one worker runs all tests that
+And who runs beside whom under `pytest -n auto --dist loadfile`, which is `make test`: one worker runs all tests that
 are marked `alone` or `airflow`, one after another; the others run the rest, a file at a time, as background work. So
 the cores are busy while the real Airflow waits for its next minute, and what measures time comes first on them.
 Without -n one process runs all, in the usual order.
@@ -8,6 +8,7 @@ Without -n one process runs all, in the usual order.
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -42,27 +43,32 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Group by group and file by file, in the order in which they are collected."""
-    from xdist.scheduler import LoadGroupScheduling
+    """File by file in the order in which they are collected, but all that is alone as if it were one file."""
+    from xdist.scheduler import LoadFileScheduling
 
-    class ByFile(LoadGroupScheduling):
+    class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return super()._split_scope(nodeid).split("::")[0]
+            path = nodeid.partition("::")[0]
+            return "alone" if _holds_what_is_alone(config.rootpath / path) else path
 
     config.option.loadscopereorder = False
     return ByFile(config, log)
 
 
+@cache
+def _holds_what_is_alone(path: Path) -> bool:
+    """By its text, since who spreads the tests has not collected them."""
+    return (
+        re.search(r"^(pytestmark = .*|    )pytest\.mark\.(alone|airflow)\b", path.read_text(), re.MULTILINE) is not None
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest begins first: what is alone, then the crash schedules."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        if _is_alone(item):
-            item.add_marker(pytest.mark.xdist_group("alone"))
-    items.sort(key=lambda item: (not _is_alone(item), "tests/crash/" not in item.nodeid))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (not _is_alone(item), "tests/crash/" not in item.nodeid))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,6 +17,9 @@ MOST_FUNCTION_LINES = 70
 MOST_FUNCTION_P95 = 40
 #: The right column of the word table, as parts of our own names.
 BANNED_WORDS = frozenset({"pair", "coin", "bar", "kline", "stake", "holding", "drift", "job", "utils", "helpers"})
+#: What tests measure time with; besides, those of a real Airflow are never beside each other.
+STOPWATCH = re.compile(r"time\.monotonic\(|perf_counter\(")
+ALONE = ("pytest.mark.alone", "pytest.mark.airflow")
 #: What reads the wall clock, waits, or makes up ids: trading/clock.py alone.
 CLOCK_CALLS = frozenset({"datetime.now", "datetime.utcnow", "time.time", "time.sleep", "time.monotonic", "uuid.uuid4"})
 
@@ -96,3 +99,11 @@ def test_no_file_only_hands_on_names(path: Path) -> None:
 def test_secrets_is_a_folder_of_files() -> None:
     """A package named secrets at the root would shadow the standard library's."""
     assert not (ROOT / "secrets" / "__init__.py").exists()
+
+
+def test_what_measures_time_is_alone() -> None:
+    """`make test` runs tests on every core at once: one with a stopwatch has nothing beside it that counts."""
+    timed = {path: path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))}
+    timed = {path: text for path, text in timed.items() if STOPWATCH.search(text)}
+    assert timed
+    assert [_name(path) for path, text in timed.items() if not any(mark in text for mark in ALONE)] == []
