@@ -36,6 +36,9 @@ class StandingHalts:
         for one in self.waiting:
             until = one.expires_at.isoformat(timespec="seconds")
             said.append(f"halt {one.halt_id}: {one.person} signed {one.action} with {one.key_id}, alive until {until}")
+        if self.halts:
+            said.append("released, the strategies trade again at their next decision, and may buy what was closed:")
+            said.append("  `trading killswitch engage --level pause-entries` before it keeps them from buying")
         said += [f"in the way: {obstacle}" for obstacle in self.obstacles]
         return said if self.obstacles else [*said, "nothing is in the way of a release"]
 

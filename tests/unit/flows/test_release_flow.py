@@ -252,6 +252,7 @@ def test_whoever_signs_is_shown_what_stands_and_what_is_in_the_way() -> None:
     assert f"halt {halt} (halt, all, not effective yet), by ada at" in text
     assert f"halt {halt}: ada signed resume with a, alive until" in text
     assert "nothing is in the way of a release" in text
+    assert "may buy what was closed" in text
     assert text.count("```") == 2
     assert text.startswith("```\n")
     assert text.endswith("\n```")
