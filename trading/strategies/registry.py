@@ -98,6 +98,8 @@ def names() -> tuple[str, ...]:
 
 def get(name: str) -> Strategy:
     """The strategy `name`. Raises ConfigurationError that names those that exist, or says why it cannot be loaded."""
+    if name in _REGISTERED:  # naming all that there are reads every installed package: 10 ms
+        return _REGISTERED[name]
     known = names()
     if name not in known:
         raise ConfigurationError(f"unknown strategy {name!r}: expected one of {', '.join(known)}")
