@@ -54,6 +54,7 @@ ENV PATH=/opt/trading/venv/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     AIRFLOW_HOME=/tmp/airflow \
+    NUMBA_CACHE_DIR=/tmp/numba \
     AIRFLOW_CONFIG=/opt/trading/docker/airflow.cfg \
     TRADING_ROOT=/opt/trading \
     TRADING_HOME=/var/lib/trading

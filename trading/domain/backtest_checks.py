@@ -1,6 +1,6 @@
 """The taker's price and the pre-trade checks of a backtest, in whole numbers, as `matching` and `risk` have them.
 
-It is inlined into backtest_kernel.py: touch that file where this one changes, or numba keeps the old machine code.
+It is inlined into backtest_kernel.py.
 """
 
 from typing import Any, TypeAlias

@@ -2,7 +2,7 @@
 
 This is `trading.domain.planning`, `risk` and `matching` for market orders of one strategy, in integers of ticks, lots
 and units; the tests hold it equal to them, and to the flows over the paper exchange, to the last digit. Everything here
-is compiled by numba, which this module alone imports: a process that never backtests never loads it.
+is compiled (compiled.py): a process that never backtests never loads it.
 
 Row i is decided at its close and filled at the open of row i + 1. Products that may leave 64 bits are taken modulo
 2**64, where their differences are exact again (`_share`); equity beyond MOST_UNITS ends the run, and says where.

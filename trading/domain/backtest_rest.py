@@ -1,6 +1,6 @@
 """Between which prices a backtest of one instrument sends nothing: its candles need not be looked at one by one.
 
-It is inlined into backtest_kernel.py: touch that file where this one changes, or numba keeps the old machine code.
+It is inlined into backtest_kernel.py.
 """
 
 from typing import Any, Final, TypeAlias

@@ -1,7 +1,4 @@
-"""What the compiled backtest is given and gives back: the words for its whole numbers.
-
-numba takes its machine code for new where backtest_kernel.py has changed, not where this file has: touch that one too.
-"""
+"""What the compiled backtest is given and gives back: the words for its whole numbers."""
 
 from typing import Final, NamedTuple
 
