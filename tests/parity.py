@@ -16,13 +16,14 @@ from tests.examples import ACCOUNT, MINUTE
 from trading.clock import ManualClock
 from trading.domain.backtest import Backtest, BacktestRules, market_of, run_backtest
 from trading.domain.candles import aligned
-from trading.domain.decision import NO_WEIGHT, DecisionStatus, quantised_rows
+from trading.domain.decision import DecisionStatus, quantised_rows
 from trading.domain.ledger import Fill
 from trading.domain.limits import Limits
 from trading.domain.market import CandleSeries, Instrument, Panel, from_ms, to_ms
 from trading.domain.money import ZERO, floor_to_step, price_from_candle
 from trading.domain.order import Order
 from trading.domain.portfolio import Parameters, Portfolio, StrategyPlan
+from trading.domain.targets import targets_of
 from trading.flows.bound_strategies import bound_strategies
 from trading.flows.evaluate import Strategy
 from trading.strategies import registry
@@ -132,7 +133,6 @@ def backtested(
     assert [weights_as_text(row) for row in millionths[first : first + len(lived.closes)].tolist()] == [
         weights_as_text(int(weight * 1_000_000) for weight in row.values()) for row in lived.weights
     ]
-    millionths[:first] = NO_WEIGHT
     cash = floor_to_step(CASH * strategy.allocation, Decimal("0.01"))
     rules = BacktestRules(
         cash=cash,
@@ -141,7 +141,7 @@ def backtested(
         rebalance_threshold_bps=strategy.rebalance_threshold_bps,
         limits=plan.limits,
     )
-    return run_backtest(market_of(panel, instruments, rules), millionths, rules)
+    return run_backtest(market_of(panel, instruments, rules), targets_of("s", panel, weights).since(first), rules)
 
 
 def weights_as_text(row: Iterable[int]) -> str:

@@ -4,6 +4,7 @@ The rules are the product's own: sizing as in `planning`, the pre-trade checks o
 as in `matching`. What it leaves out is listed in docs/STRATEGIES.md.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,13 +14,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from trading.domain import backtest_terms as words
 from trading.domain.backtest_grid import Grid, grid_of, share_of_whole
-from trading.domain.backtest_terms import FEE, FILLED, INSTRUMENT, OUTCOMES, PRICE, QUANTITY, RESULT, UNSET, Terms
+from trading.domain.backtest_terms import OUTCOMES, UNSET, Filters, Terms
 from trading.domain.limits import Limits
 from trading.domain.market import Instrument, Panel, timeframe_s
 from trading.domain.matching import FeeModel, SlippageModel, VolumeShareModel
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Side
+from trading.domain.performance import Sums
+from trading.domain.targets import Targets
 from trading.errors import DataError
 
 
@@ -64,20 +68,50 @@ class SimulatedOrder:
         return self.filled * self.price
 
 
-@dataclass(frozen=True, kw_only=True)
-class Backtest:
-    """What became of it. Equity and invested: whole units of `grid`, int64, one a candle, at its close.
-
-    `orders` int64 (orders, COLUMNS): the columns of `backtest_terms`.
-    """
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Market:
+    """A panel in whole numbers: what every backtest of a sweep shares."""
 
     panel: Panel
     instruments: tuple[Instrument, ...]
     grid: Grid
+    opens: NDArray[np.int64]
+    closes: NDArray[np.int64]
+    capacity: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backtest:
+    """What became of it: `rows` int64 (orders, COLUMNS), columns of `backtest_terms`; all else follows from them."""
+
+    market: Market
     rules: BacktestRules
-    units: NDArray[np.int64]
-    invested_units: NDArray[np.int64]
     rows: NDArray[np.int64]
+
+    @property
+    def panel(self) -> Panel:
+        """The candles."""
+        return self.market.panel
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """In the panel's order."""
+        return self.market.instruments
+
+    @property
+    def grid(self) -> Grid:
+        """The steps of its whole numbers."""
+        return self.market.grid
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """The equity at each close, in whole units of `grid`."""
+        return self._curves[0]
+
+    @property
+    def invested_units(self) -> NDArray[np.int64]:
+        """What is invested at each close, in whole units of `grid`."""
+        return self._curves[1]
 
     @cached_property
     def equity(self) -> NDArray[np.float64]:
@@ -89,31 +123,49 @@ class Backtest:
         """The invested share of the equity at each close."""
         return self.invested_units / np.maximum(self.units, 1)
 
-    @cached_property
-    def traded(self) -> NDArray[np.float64]:
-        """The notional of each order's fills, in quote."""
-        return self._whole(FILLED) * self._paid
+    def sums(self, first: int) -> Sums:
+        """What the figures need to know of the curve from candle `first` on, and of all trades; without the curve."""
+        none = np.zeros(0, dtype=np.int64)
+        sums, unit = self._follow(first, none, none), float(self.grid.unit)
+        candles = len(self.panel) - first
+        returns = candles - 1
+        mean = sums[words.RETURNS] / returns if returns > 0 else 0.0
+        around = max(sums[words.SQUARES] - returns * mean * mean, 0.0)
+        return Sums(
+            candles=candles,
+            first=sums[words.FIRST] * unit,
+            last=sums[words.LAST] * unit,
+            mean=sums[words.TOTAL] / candles * unit,
+            exposure=sums[words.EXPOSURE] / candles,
+            mean_return=mean,
+            deviation=math.sqrt(around / (returns - 1)) if returns > 1 else 0.0,
+            downside=math.sqrt(sums[words.LOSSES] / returns) if returns > 0 else 0.0,
+            deepest=sums[words.DEEPEST] - 1,
+            longest=int(sums[words.LONGEST]),
+            traded=sums[words.TRADED] * unit,
+            fees=sums[words.FEES] * unit,
+            sales=int(sums[words.SALES]),
+            hits=int(sums[words.HITS]),
+            gained=sums[words.GAINED] * unit,
+            lost=sums[words.LOST] * unit,
+        )
 
     @cached_property
-    def fees(self) -> NDArray[np.float64]:
-        """What each order's fills cost in fees, in quote at their price."""
-        bought = self.rows[:, QUANTITY] > 0
-        return self._whole(FEE) * (bought * self._paid + ~bought * float(self.grid.unit))
+    def _curves(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        units, invested = (np.zeros(len(self.panel), dtype=np.int64) for _ in range(2))
+        self._follow(0, units, invested)
+        return units, invested
 
-    @cached_property
-    def results(self) -> NDArray[np.float64]:
-        """What each sale gained or lost against its average cost, in quote."""
-        sold = (self.rows[:, QUANTITY] < 0) & (self.rows[:, FILLED] > 0)
-        return self._whole(RESULT)[sold] * float(self.grid.unit)
+    def _follow(self, first: int, units: NDArray[np.int64], invested: NDArray[np.int64]) -> list[float]:
+        from trading.domain.backtest_curve import follow  # noqa: PLC0415 - numba, only where a backtest is run
 
-    @property
-    def _paid(self) -> NDArray[np.float64]:
-        """Quote an atom, at each order's price."""
-        steps: NDArray[np.float64] = np.array([float(one.tick_size) for one in self.instruments])
-        return self._whole(PRICE) * steps[self.rows[:, INSTRUMENT]] * float(self.grid.atom)
-
-    def _whole(self, column: int) -> NDArray[np.float64]:
-        return self.rows[:, column].astype(np.float64)
+        market, grid = self.market, self.grid
+        value = np.array([grid.value(one) for one in market.instruments], dtype=np.int64)
+        found: NDArray[np.float64] = follow(
+            market.closes, self.rows, value, grid.units(self.rules.cash), first, units, invested
+        )
+        sums: list[float] = found.tolist()
+        return sums
 
     def equity_at(self, row: int) -> Decimal:
         """The exact equity at a candle's close."""
@@ -143,18 +195,6 @@ class Backtest:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Market:
-    """A panel in whole numbers: what every backtest of a sweep shares."""
-
-    panel: Panel
-    instruments: tuple[Instrument, ...]
-    grid: Grid
-    opens: NDArray[np.int64]
-    closes: NDArray[np.int64]
-    capacity: NDArray[np.int64]
-
-
 def market_of(panel: Panel, instruments: Mapping[str, Instrument], rules: BacktestRules) -> Market:
     """The panel for these rules. Raises ConfigurationError for filters that whole numbers cannot hold."""
     chosen = tuple(instruments[symbol] for symbol in panel.instruments)
@@ -169,41 +209,49 @@ def market_of(panel: Panel, instruments: Mapping[str, Instrument], rules: Backte
     )
 
 
-def run_backtest(market: Market, millionths: NDArray[np.int64], rules: BacktestRules) -> Backtest:
-    """Trade a strategy's quantised weights (`quantised_rows`) over the market that `market_of` made for these rules.
+def run_backtest(market: Market, targets: Targets, rules: BacktestRules) -> Backtest:
+    """Trade a strategy's targets over the market that `market_of` made for these rules.
 
     Raises ConfigurationError for shares that whole numbers cannot hold, DataError for money beyond 64 bits.
     """
     from trading.domain.backtest_kernel import simulate  # noqa: PLC0415 - numba, only where a backtest is run
 
     panel, chosen, grid = market.panel, market.instruments, market.grid
-    terms = _terms(grid, chosen, rules)
-    units, invested, rows, overflow = simulate(market.opens, market.closes, market.capacity, millionths, terms)
+    filters, terms = _filters(grid, chosen), _terms(grid, rules)
+    rows, overflow = simulate(
+        market.opens, market.closes, market.capacity, targets.rows, targets.millionths, filters, terms
+    )
     if overflow >= 0:
         raise DataError(
             f"the equity outgrew {plain(grid.most)} {chosen[0].quote} at the close of"
             f" {panel.close_time(overflow).isoformat()}, which is all that 64 bits can count in steps of"
             f" {plain(grid.unit)}: begin with less cash"
         )
-    return Backtest(
-        panel=panel,
-        instruments=chosen,
-        grid=grid,
-        rules=rules,
-        units=units,
-        invested_units=invested,
-        rows=rows,
-    )
+    return Backtest(market=market, rules=rules, rows=rows)
 
 
-def _terms(grid: Grid, instruments: tuple[Instrument, ...], rules: BacktestRules) -> Terms:
-    def atoms(quantities: list[Decimal]) -> NDArray[np.int64]:
-        return np.array([grid.atoms(quantity) for quantity in quantities], dtype=np.int64)
+def _filters(grid: Grid, instruments: tuple[Instrument, ...]) -> NDArray[np.int64]:
+    """A row of `Filters` for each instrument."""
 
     def most(instrument: Instrument) -> int:
         allowed = [limit for limit in (instrument.max_quantity, instrument.market_max_quantity) if limit]
         return grid.atoms(min(allowed)) if allowed else UNSET
 
+    rows = [
+        Filters(
+            value=grid.value(one),
+            lot=grid.atoms(one.lot_step),
+            market_lot=grid.atoms(one.market_lot_step or one.lot_step),
+            least=grid.atoms(one.min_quantity),
+            most=most(one),
+            least_notional=grid.units(one.min_notional),
+        )
+        for one in instruments
+    ]
+    return np.array(rows, dtype=np.int64)
+
+
+def _terms(grid: Grid, rules: BacktestRules) -> Terms:
     limits = rules.limits
 
     def most_money(name: str) -> int:
@@ -214,12 +262,6 @@ def _terms(grid: Grid, instruments: tuple[Instrument, ...], rules: BacktestRules
         return UNSET if limits is None else share_of_whole(getattr(limits, name), name)
 
     return Terms(
-        value=np.array([grid.value(one) for one in instruments], dtype=np.int64),
-        lot=atoms([one.lot_step for one in instruments]),
-        market_lot=atoms([one.market_lot_step or one.lot_step for one in instruments]),
-        least=atoms([one.min_quantity for one in instruments]),
-        most=np.array([most(one) for one in instruments], dtype=np.int64),
-        least_notional=np.array([grid.units(one.min_notional) for one in instruments], dtype=np.int64),
         cash=grid.units(rules.cash),
         outside=grid.units(rules.outside),
         fee=share_of_whole(rules.fees.taker_bps, "fee"),

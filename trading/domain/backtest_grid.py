@@ -53,17 +53,16 @@ class Grid:
 
     def ticks(self, prices: NDArray[np.float64], instruments: Sequence[Instrument]) -> NDArray[np.int64]:
         """Prices as `price_from_candle` makes them, in ticks; 0 where there is none. Raises DataError for too many."""
+        from trading.domain.backtest_numbers import ticks_of, unsure_ticks  # noqa: PLC0415 - numba, only where a backtest is run
+
         result = np.zeros(prices.shape, dtype=np.int64)
         for column, instrument in enumerate(instruments):
             values = prices[:, column]
-            known = np.isfinite(values)
-            scaled = np.where(known, values, 0.0) / float(instrument.tick_size)
-            if len(scaled) and scaled.max() > _MOST_TICKS:
-                raise DataError(f"{instrument.symbol}: a price of {values[int(scaled.argmax())]} has too many ticks")
-            below = np.floor(scaled)
-            result[:, column] = below + (scaled - below >= 0.5)  # noqa: PLR2004 - half up
-            unsure = np.abs(scaled - below - 0.5) < _doubt(scaled)
-            for row in np.flatnonzero(unsure & known).tolist():
+            tick = float(instrument.tick_size)
+            beyond, unsure = ticks_of(values, tick, float(_MOST_TICKS), result[:, column])
+            if beyond:
+                raise DataError(f"{instrument.symbol}: a price of {np.nanmax(values)} has too many ticks")
+            for row in unsure_ticks(values, tick).tolist() if unsure else ():
                 price = price_from_candle(float(values[row]), instrument.tick_size)
                 result[row, column] = int(price / instrument.tick_size)
         return result
@@ -74,31 +73,34 @@ class Grid:
         """Atoms that takers may have of each candle, by the volume of the candle before it; 0 without one."""
         result = np.zeros(volume.shape, dtype=np.int64)
         for column, instrument in enumerate(instruments):
-            before = np.nan_to_num(volume[:-1, column], nan=0.0, posinf=0.0)
             lot = self.atoms(instrument.lot_step)
-            lots = _whole_lots(before, instrument.lot_step, share)
-            result[1:, column] = np.minimum(lots, MOST_UNITS // lot) * lot
+            lots = result[1:, column]
+            _set_whole_lots(lots, volume[:-1, column], instrument.lot_step, share)
+            np.minimum(lots, MOST_UNITS // lot, out=lots)
+            lots *= lot
         return result
 
 
-def _whole_lots(volume: NDArray[np.float64], lot_step: Decimal, share: VolumeShareModel) -> NDArray[np.int64]:
-    """Whole lots in the share of each volume's exact decimal.
+def _set_whole_lots(
+    lots: NDArray[np.int64], volume: NDArray[np.float64], lot_step: Decimal, share: VolumeShareModel
+) -> None:
+    """Set `lots` to the whole lots in the share of each volume's exact decimal.
 
     A volume holds n lots where it is at least n * step / share. That boundary's nearest float64 tells, since a
     float64's shortest text is at or above a decimal of 15 digits exactly where it is; for others Decimal decides.
     """
+    from trading.domain.backtest_numbers import even_lots, lots_of  # noqa: PLC0415 - numba, only where a backtest is run
+
     if not share.share:
-        return np.zeros(len(volume), dtype=np.int64)
+        return
     each = Fraction(lot_step) / Fraction(share.share)
-    near = np.rint(volume * (each.denominator / each.numerator))
-    boundary = near * each.numerator / each.denominator
-    lots: NDArray[np.int64] = (near - (volume < boundary)).clip(0, 2.0**62).astype(np.int64)
+    step = (float(each.numerator), float(each.denominator))
+    most = lots_of(volume, *step, lots)
     places = next((n for n in range(16) if 10**n % each.denominator == 0), None)
-    longest = near.max(initial=0) * each.numerator * (10**places / each.denominator) if places is not None else np.inf
+    longest = most * each.numerator * (10**places / each.denominator) if places is not None else np.inf
     if longest >= 10**_EXACT_DIGITS:
-        for row in np.flatnonzero((volume == boundary) & (near > 0)).tolist():
+        for row in even_lots(volume, *step).tolist():
             lots[row] = int(share.capacity(Decimal(repr(float(volume[row]))), lot_step) / lot_step)
-    return lots
 
 
 def grid_of(instruments: Sequence[Instrument], fee_places: int) -> Grid:
@@ -125,11 +127,6 @@ def share_of_whole(bps: Decimal | int, name: str) -> int:
     if share != int(share) or not 0 <= share <= 100 * WHOLE:
         raise ConfigurationError(f"{name} is {bps}: expected 0 to 1,000,000 bps in steps of 0.0001")
     return int(share)
-
-
-def _doubt(quotient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How near to a boundary between two whole numbers a float's quotient may not decide: the exact decimal does."""
-    return quotient * 1e-14 + 1e-9
 
 
 def _places(step: Decimal) -> int:

@@ -5,9 +5,6 @@ numba takes its machine code for new where backtest_kernel.py has changed, not w
 
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 #: Shares (of fees, slippage, buffer, limits) are whole numbers of 1e-8; weights of 1e-6.
 WHOLE: Final = 100_000_000
 WHOLE_WEIGHT: Final = 1_000_000
@@ -37,16 +34,28 @@ OUTCOMES: Final = (
 ROW, INSTRUMENT, QUANTITY, TARGET, OUTCOME, FILLED, PRICE, FEE, RESULT = range(9)
 COLUMNS: Final = 9
 
+#: Sums over a curve: the first and last equity, all of them, invested shares, returns, their squares and those of the
+#: negative ones, the lowest share of the best so far, the most candles without a best; over trades: notionals, fees,
+#: sales, those that gained, what they gained and what the others lost. In units, shares and candles.
+FIRST, LAST, TOTAL, EXPOSURE, RETURNS, SQUARES, LOSSES, DEEPEST, LONGEST = range(9)
+TRADED, FEES, SALES, HITS, GAINED, LOST = range(9, 15)
+SUMS: Final = 15
+
+
+class Filters(NamedTuple):
+    """One instrument's, in the order of a row of filters: quantities in atoms, the notional in units."""
+
+    value: int  # units that an atom is worth at a price of one tick
+    lot: int
+    market_lot: int
+    least: int
+    most: int
+    least_notional: int
+
 
 class Terms(NamedTuple):
-    """One strategy's terms. Arrays are by instrument; quantities in atoms, amounts in units, shares of WHOLE."""
+    """One strategy's terms: amounts in units, shares of WHOLE."""
 
-    value: NDArray[np.int64]  # units that an atom is worth at a price of one tick
-    lot: NDArray[np.int64]
-    market_lot: NDArray[np.int64]
-    least: NDArray[np.int64]
-    most: NDArray[np.int64]
-    least_notional: NDArray[np.int64]
     cash: int
     outside: int  # the account's other quote: it counts for the account's limits and the venue's balance
     fee: int

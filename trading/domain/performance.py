@@ -3,6 +3,7 @@
 A year has 365 days without a pause. Definitions are those of empyrical, which the tests hold them equal to.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -36,35 +37,81 @@ class Performance:
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sums:
+    """All that the figures need to know of a curve and its trades, in quote."""
+
+    candles: int
+    first: float  # equity
+    last: float
+    mean: float
+    exposure: float
+    mean_return: float  # a candle
+    deviation: float  # sample deviation of the candles' returns
+    downside: float  # root of the mean square of the negative ones, over all
+    deepest: float  # ≤ 0
+    longest: int  # candles from a best to the next one, or to the end
+    traded: float
+    fees: float
+    sales: int
+    hits: int
+    gained: float
+    lost: float
+
+
+def figures_of(sums: Sums, candles_a_year: float) -> Performance:
+    """The figures of a curve and its trades."""
+    years = max(sums.candles - 1, 0) / candles_a_year
+    total = sums.last / sums.first - 1 if sums.candles else 0.0
+    growth, a_year = _growth(total, years), math.sqrt(candles_a_year)
+    return Performance(
+        total_return=total,
+        cagr=growth,
+        volatility=sums.deviation * a_year,
+        sharpe=sums.mean_return / sums.deviation * a_year if sums.deviation > 0 else None,
+        sortino=sums.mean_return / sums.downside * a_year if sums.downside > 0 else None,
+        calmar=growth / -sums.deepest if growth is not None and sums.deepest < 0 else None,
+        max_drawdown=sums.deepest,
+        longest_drawdown_days=sums.longest / candles_a_year * 365,
+        exposure=sums.exposure,
+        turnover=sums.traded / sums.mean / years if years else 0.0,
+        sales=sums.sales,
+        hit_rate=sums.hits / sums.sales if sums.sales else None,
+        profit_factor=sums.gained / sums.lost if sums.lost else None,
+        fees=sums.fees,
+    )
+
+
 def performance(
     equity: Series, *, candles_a_year: float, exposure: Series, traded: Series, results: Series, fees: Series
 ) -> Performance:
     """The figures of an equity curve (candles,), and of its trades: notionals, results of sales and fees, in quote."""
+    return figures_of(sums_of(equity, exposure=exposure, traded=traded, results=results, fees=fees), candles_a_year)
+
+
+def sums_of(equity: Series, *, exposure: Series, traded: Series, results: Series, fees: Series) -> Sums:
+    """What the figures need to know of them."""
     returns = equity[1:] / equity[:-1]
     returns -= 1
-    years = len(returns) / candles_a_year
-    total = float(equity[-1] / equity[0] - 1) if len(equity) else 0.0
     best = np.maximum.accumulate(equity)
-    deepest = float((equity / best).min() - 1) if len(equity) else 0.0
-    deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
-    a_year = float(np.sqrt(candles_a_year))
-    growth = _growth(total, years)
-    gained, lost = float(results[results > 0].sum()), -float(results[results < 0].sum())
-    return Performance(
-        total_return=total,
-        cagr=growth,
-        volatility=deviation * a_year,
-        sharpe=float(returns.mean()) / deviation * a_year if deviation > 0 else None,
-        sortino=_sortino(returns, candles_a_year),
-        calmar=growth / -deepest if growth is not None and deepest < 0 else None,
-        max_drawdown=deepest,
-        longest_drawdown_days=_longest(equity, best) / candles_a_year * 365,
+    losses = np.minimum(returns, 0.0)
+    return Sums(
+        candles=len(equity),
+        first=float(equity[0]) if len(equity) else 0.0,
+        last=float(equity[-1]) if len(equity) else 0.0,
+        mean=float(equity.mean()) if len(equity) else 0.0,
         exposure=float(exposure.mean()) if len(exposure) else 0.0,
-        turnover=float(traded.sum() / equity.mean() / years) if years else 0.0,
-        sales=len(results),
-        hit_rate=float((results > 0).mean()) if len(results) else None,
-        profit_factor=gained / lost if lost else None,
+        mean_return=float(returns.mean()) if len(returns) else 0.0,
+        deviation=float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0,
+        downside=math.sqrt(np.dot(losses, losses) / len(losses)) if len(losses) else 0.0,
+        deepest=float((equity / best).min() - 1) if len(equity) else 0.0,
+        longest=_longest(equity, best),
+        traded=float(traded.sum()),
         fees=float(fees.sum()),
+        sales=len(results),
+        hits=int((results > 0).sum()),
+        gained=float(results[results > 0].sum()),
+        lost=-float(results[results < 0].sum()),
     )
 
 
@@ -115,11 +162,3 @@ def _growth(total: float, years: float) -> float | None:
         return None
     growth = np.log1p(total) / years
     return float(np.expm1(growth)) if growth < np.log(np.finfo(np.float64).max) else None
-
-
-def _sortino(returns: Series, candles_a_year: float) -> float | None:
-    if not len(returns):
-        return None
-    losses = np.minimum(returns, 0.0)
-    downside = float(np.sqrt(np.dot(losses, losses) / len(losses)) * np.sqrt(candles_a_year))
-    return float(returns.mean()) * candles_a_year / downside if downside > 0 else None

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from trading.domain.backtest import Backtest, BacktestRules, Market, market_of, run_backtest
 from trading.domain.backtest_terms import FILLED
-from trading.domain.decision import NO_WEIGHT, quantised_rows
 from trading.domain.market import Instrument, Panel, candles_per_year, timeframe_s, to_ms
 from trading.domain.money import BPS
 from trading.domain.overfitting import windows
-from trading.domain.performance import Performance, performance, period_returns, sharpe
+from trading.domain.performance import Performance, figures_of, performance, period_returns, sharpe
+from trading.domain.targets import targets_of
 from trading.errors import ConfigurationError, DataError
 from trading.strategies import registry
-from trading.strategies.bias import signals
+from trading.strategies.bias import answer
 from trading.strategies.parameters import Parameters
+from trading.strategies.rolling import full_stretches
 
 #: A sweep has at most this many combinations.
 MOST_COMBINATIONS: Final = 20_000
@@ -65,15 +66,7 @@ class Study:
     @cached_property
     def figures(self) -> Performance:
         """What the strategy came to."""
-        result = self.backtest
-        return performance(
-            self.equity,
-            candles_a_year=candles_per_year(self.candles.panel.timeframe),
-            exposure=result.exposure[self.first :],
-            traded=result.traded,
-            results=result.results,
-            fees=result.fees,
-        )
+        return figures_of(self.backtest.sums(self.first), candles_per_year(self.candles.panel.timeframe))
 
     @cached_property
     def held(self) -> NDArray[np.float64]:
@@ -126,12 +119,11 @@ def study(
     """
     registered, panel = registry.get(name), candles.panel
     warmup = registered.warmup(parameters)
-    weights = signals(name, lambda given: registered.compute(given, parameters), warmup, panel)
-    millionths = quantised_rows(name, panel, weights)
-    if since is not None:
-        millionths[: int(np.searchsorted(panel.open_ms, to_ms(since)))] = NO_WEIGHT
-    decided = np.flatnonzero(millionths[:, 0] >= 0)
-    if not len(decided):
+    weights = answer(name, lambda given: registered.compute(given, parameters), panel)
+    targets = targets_of(name, panel, weights, full_stretches(panel, warmup))
+    targets = targets.since(int(np.searchsorted(panel.open_ms, to_ms(since)))) if since else targets
+    first = targets.first
+    if first is None or first >= len(panel):
         raise DataError(
             f"strategy {name}: nothing to decide on in {len(panel)} candles of {', '.join(panel.instruments)}"
             f" {panel.timeframe} from {candles.source}: expected {warmup} of them in a row"
@@ -141,8 +133,8 @@ def study(
         parameters=parameters,
         warmup=warmup,
         candles=candles,
-        backtest=run_backtest(market or market_of(panel, candles.instruments, rules), millionths, rules),
-        first=int(decided[0]),
+        backtest=run_backtest(market or market_of(panel, candles.instruments, rules), targets, rules),
+        first=first,
     )
 
 

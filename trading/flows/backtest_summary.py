@@ -111,9 +111,8 @@ def gaps(panel: Panel) -> list[dict[str, Any]]:
 
 def trial_of(study: Study) -> Trial:
     """A combination without its curve."""
-    returns = study.equity[1:] / study.equity[:-1] - 1
-    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
-    per_candle = float(returns.mean()) / deviation if deviation > 0 else 0.0
+    sums = study.backtest.sums(study.first)
+    per_candle = sums.mean_return / sums.deviation if sums.deviation > 0 else 0.0
     return Trial(parameters=study.parameters, figures=study.figures, sharpe_per_candle=per_candle)
 
 

@@ -35,13 +35,18 @@ class BiasReport:
 def signals(name: str, compute: Compute, warmup: int, panel: Panel) -> NDArray[np.float64]:
     """A strategy's weights over a panel, NaN in each row whose window of `warmup` candles is not full or has a gap.
 
-    Raises DataError where the strategy, which is a user's code, raises or returns another shape.
+    Raises DataError as `answer` does.
     """
+    return np.where(full_windows(panel, warmup), answer(name, compute, panel), np.nan)
+
+
+def answer(name: str, compute: Compute, panel: Panel) -> NDArray[np.float64]:
+    """What a strategy says of a panel. Raises DataError where it, a user's code, raises or returns another shape."""
     try:
         weights = compute(panel)
     except Exception as error:
         raise DataError(f"strategy {name} raised {type(error).__name__}: {error}") from error
-    return np.where(full_windows(panel, warmup), require_shape(name, panel, weights), np.nan)
+    return require_shape(name, panel, weights)
 
 
 def bias_report(

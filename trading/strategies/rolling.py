@@ -20,6 +20,8 @@ _Merge = Callable[[tuple[Rows, ...], tuple[Rows, ...], int, int], tuple[Rows, ..
 
 #: Wilder's average forgets: after this many periods what came before weighs less than 1/20,000.
 _PERIODS_OF_RSI: Final = 10
+#: So many numbers at a time: a few arrays of them stay in a processor's cache.
+_CACHED: Final = 8_192
 
 
 def rolling_mean(values: Rows, window: int) -> Rows:
@@ -28,8 +30,8 @@ def rolling_mean(values: Rows, window: int) -> Rows:
     A NaN in the window makes the mean NaN; equal values have exactly that value as their mean.
     """
 
-    def means() -> Rows:
-        (mean,) = _over_windows((values,), window, _merge_means)
+    def means(rows: Rows) -> Rows:
+        (mean,) = _over_windows((rows,), window, _merge_means)
         return mean
 
     return _padded(values, window, means)
@@ -42,8 +44,8 @@ def rolling_deviation(values: Rows, window: int, *, ddof: int = 1) -> Rows:
     Variances" (1979).
     """
 
-    def squares() -> Rows:
-        _, around = _over_windows((values, np.zeros_like(values)), window, _merge_squares)
+    def squares(rows: Rows) -> Rows:
+        _, around = _over_windows((rows, np.zeros_like(rows)), window, _merge_squares)
         return np.sqrt(around / (window - ddof))
 
     return _padded(values, window, squares)
@@ -80,6 +82,14 @@ def full_windows(panel: Panel, window: int) -> NDArray[np.bool_]:
     return full[:, np.newaxis]
 
 
+def full_stretches(panel: Panel, window: int) -> NDArray[np.int64]:
+    """Where `full_windows` is so: the first row of each stretch and the one after its last, int64 (stretches, 2)."""
+    holes = np.flatnonzero(~np.isfinite(panel.close).all(axis=1))
+    starts = np.concatenate([[0], holes + 1]) + window - 1
+    stops = np.concatenate([holes, [len(panel)]])
+    return np.stack([starts, stops], axis=1)[starts < stops]
+
+
 def latched(enter: NDArray[np.bool_], leave: NDArray[np.bool_], hold: int) -> NDArray[np.bool_]:
     """Whether the newest event among the last `hold` rows is an entry; (rows, columns). Both at once is a leave.
 
@@ -108,11 +118,17 @@ def by_segments(function: Callable[..., Rows], *columns: Rows) -> Rows:
     return result
 
 
-def _padded(values: Rows, window: int, of_full_windows: Callable[[], Rows]) -> Rows:
+def _padded(values: Rows, window: int, of_full_windows: Callable[[Rows], Rows]) -> Rows:
+    """NaN where a window is not full; the rest from `of_full_windows`, so few rows at a time that the cache holds them.
+
+    A row's bits follow from its own window, so that it does not matter where the parts begin.
+    """
     result = np.full(values.shape, np.nan)
-    if len(values) >= window:
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not a number ends as NaN
-            result[window - 1 :] = of_full_windows()
+    part = max(4 * window, _CACHED // max(values.shape[1], 1))
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not a number ends as NaN
+        for start in range(0, len(values) - window + 1, part):
+            rows = values[start : start + part + window - 1]
+            result[start + window - 1 : start + len(rows)] = of_full_windows(rows)
     return result
 
 

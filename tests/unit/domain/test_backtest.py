@@ -15,10 +15,11 @@ from tests.examples import BTC, ETH
 from trading.domain.backtest import Backtest, BacktestRules, SimulatedOrder, market_of, run_backtest
 from trading.domain.backtest_grid import grid_of
 from trading.domain.backtest_terms import OUTCOMES
-from trading.domain.decision import quantised_rows, weights_in_millionths
+from trading.domain.decision import weights_in_millionths
 from trading.domain.market import Instrument, Panel
 from trading.domain.matching import FeeModel, SlippageModel, VolumeShareModel
 from trading.domain.money import floor_to_step, price_from_candle
+from trading.domain.targets import targets_of
 from trading.errors import ConfigurationError, DataError
 from trading.strategies.bias import random_panel
 
@@ -102,7 +103,7 @@ def random_weights(generator: Generator, panel: Panel) -> Any:
 
 def both(panel: Panel, weights: Any, instruments: dict[str, Instrument], rules: BacktestRules) -> list[SimulatedOrder]:
     """Run the two, hold them equal, and give back the orders."""
-    ours = run_backtest(market_of(panel, instruments, rules), quantised_rows("s", panel, weights), rules)
+    ours = run_backtest(market_of(panel, instruments, rules), targets_of("s", panel, weights), rules)
     theirs = BacktestByHand(panel, weights, instruments, rules).run()
     found = [replace(order, at=order.as_of, result=Decimal(0)) for order in ours.orders()]
     assert found == theirs.orders
@@ -155,9 +156,9 @@ def flat(panel_rows: int, price: float = 100.0, volume: float = 1e6) -> Panel:
 
 
 def traded(panel: Panel, *weights: float, **rules: Any) -> Backtest:
-    rows = weights_in_millionths(np.array(weights)[:, np.newaxis])
     chosen = BacktestRules(**rules)
-    return run_backtest(market_of(panel, {BTC.symbol: BTC}, chosen), rows, chosen)
+    targets = targets_of("s", panel, np.array(weights)[:, np.newaxis])
+    return run_backtest(market_of(panel, {BTC.symbol: BTC}, chosen), targets, chosen)
 
 
 def test_one_purchase_and_one_sale_by_hand() -> None:
@@ -173,8 +174,10 @@ def test_one_purchase_and_one_sale_by_hand() -> None:
     assert (sold.quantity, sold.price, sold.fee) == (Decimal("4.995"), Decimal("99.98"), Decimal("0.49940010"))
     assert bought.at - bought.as_of == timedelta(0)
     assert float(sold.result) == pytest.approx(499.4001 - 0.49940010 - 500.1, abs=1e-9)
-    assert result.fees.tolist() == pytest.approx([0.005 * 100.02, 0.4994001])
-    assert result.traded.tolist() == pytest.approx([500.1, 499.4001])
+    assert [float(one.notional) for one in (bought, sold)] == pytest.approx([500.1, 499.4001])
+    sums = result.sums(0)
+    assert (sums.fees, sums.traded) == (pytest.approx(0.005 * 100.02 + 0.4994001), pytest.approx(500.1 + 499.4001))
+    assert (sums.sales, sums.hits, sums.gained, sums.lost) == (1, 0, 0.0, pytest.approx(-float(sold.result)))
     assert result.equity_at(1) == 1_000 - Decimal("500.1") + Decimal("499.5")
     assert result.equity_at(3) == Decimal("999.4") - Decimal("499.5") + Decimal("499.4001") - Decimal("0.49940010")
 
