@@ -50,7 +50,8 @@ def test_placing_and_reconciling() -> None:
     assert seen["MemoryEntries.post"] == {"reconcile", "place"}  # the opening balance; what strategies are given
     assert seen["MemoryFills.record"] == {"reconcile"}
     assert seen["MemoryReconciliations.record"] == {"reconcile"}
-    assert seen["MemoryOrders.record_check"] == {"place"}
+    checks = [c for order in desk.orders() for c in desk.read(lambda b, o=order: b.orders.checks(o.client_order_id))]
+    assert [check.run_id.partition("__")[0] for check in checks] == ["place"]
     events = [e for order in desk.orders() for e in desk.read(lambda b, o=order: b.orders.events(o.client_order_id))]
     assert [event.dag_id for event in events] == ["place", "place", "place", "reconcile"]
     assert all(event.run_id.startswith(f"{event.dag_id}__") for event in events)
