@@ -219,7 +219,10 @@ def test_every_address_of_ccxt_is_the_given_one(venue: ScriptedVenue) -> None:
     venue.will(answer({"serverTime": to_ms(NOW)}))
     exchange = exchange_at(venue)
     exchange.server_time()
-    assert set(exchange._wire._client.urls["api"].values()) == {venue.url + "/api/v3"}
+    assert set(exchange._wire._client.urls["api"].values()) == {
+        venue.url + "/api/v3",
+        venue.url + "/sapi/v1",
+    }
 
 
 def test_verbose_is_refused(venue: ScriptedVenue) -> None:
