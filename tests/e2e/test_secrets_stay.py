@@ -54,7 +54,7 @@ def test_no_secret_is_anywhere_but_in_its_file(pipeline: RunningPipeline) -> Non
     airflow = f"http://127.0.0.1:{pipeline.environ['TRADING_UI_PORT']}"
     venue = f"http://127.0.0.1:{pipeline.environ['TRADING_EXCHANGE_PORT']}"
     asked = [f"{airflow}/", *(f"{airflow}/api/v2/{path.replace('+', '%2B')}" for path in (*ASKED, *logs))]
-    token = {"Authorization": f"Bearer {pipeline.rest._token}"}
+    token = {"Authorization": f"Bearer {pipeline.rest.token}"}
     # The database is searched row by row; two files are the way by which a program of somebody else gets its secret.
     but = (
         home / "postgres",

@@ -5,7 +5,7 @@ Runs after the other files of this folder: it starts the shared instance in a wa
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,7 +39,9 @@ HALTS = "SELECT halt_id FROM trading.halt_open"
 EFFECTS = (
     "SELECT kind, at FROM trading.control_event WHERE halt_id = %s AND kind IN ('halt_effective', 'halt_verified')"
 )
-SENT_SINCE = "SELECT client_order_id FROM trading.order_event WHERE at > %s AND state IN ('submitting', 'accepted')"
+#: More than it takes to write an answer down, and less than the answer is held back for.
+WRITTEN_DOWN = timedelta(seconds=2)
+SENT_SINCE = "SELECT client_order_id FROM trading.order_event WHERE at > %s AND state = 'submitting'"
 ANSWERED_AT = "SELECT at FROM trading.order_event WHERE client_order_id = %s AND state = 'accepted'"
 POSTED_AT = """
 SELECT received_at_ms / 1000.0
@@ -153,7 +155,9 @@ def click_on_pause(desk: Desk) -> tuple[int, datetime]:
     halt_id, engaged_at = desk.one(PAUSED, clicked_at)
     effective_at = desk.effective_at(halt_id)
     (answered_at,) = desk.one(ANSWERED_AT, order)
-    assert answered_at <= effective_at  # who was past the flag is waited for
+    # Who was past the flag is waited for, for seconds; its answer is written down right after the fence.
+    assert answered_at - engaged_at > WRITTEN_DOWN
+    assert effective_at > answered_at - WRITTEN_DOWN
     print(f"\nthe order's answer came {(answered_at - engaged_at).total_seconds():.1f} s after the halt")  # noqa: T201
     desk.nothing_sent_since(effective_at)
     return halt_id, effective_at

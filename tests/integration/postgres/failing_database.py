@@ -163,7 +163,7 @@ class Watched:
                 return call
 
             books.orders.plan = seen(plan, lambda *_: "planned")  # type: ignore[method-assign]
-            books.orders.append = seen(append, lambda _, event: str(event.state))  # type: ignore[method-assign]
+            books.orders.append = seen(append, lambda _, event, *__: str(event.state))  # type: ignore[method-assign]
             books.fills.record = seen(record, lambda *_: "fill")  # type: ignore[method-assign]
             yield books
 
