@@ -23,7 +23,10 @@ SCENES: tuple[tuple[str, Callable[[Stack], dict[str, bool]]], ...] = (
 
 
 def main() -> int:
-    """Everything once; non-zero where a figure misses its bar or a check fails."""
+    """Everything once; non-zero where a figure misses its bar or a check fails.
+
+    The speed of two workers is shown and does not decide: whoever else uses the machine takes part in it.
+    """
     try:
         stack = Stack()
     except NoEngineError as missing:
@@ -81,13 +84,14 @@ def _show(report: dict[str, object]) -> bool:
     figures = (
         ("healthy after", f"{report['healthy_s']} s", report["healthy_s"] <= MOST_SECONDS_TO_HEALTHY),  # type: ignore[operator]
         ("image", f"{report['image_mb']} MB", report["image_mb"] <= MOST_IMAGE_MB),  # type: ignore[operator]
-        ("two workers instead of one", f"{report['speedup']} times as fast", report["speedup"] >= LEAST_SPEEDUP),  # type: ignore[operator]
         ("secrets found where none may be", str(len(report["canary_hits"])), not report["canary_hits"]),  # type: ignore[arg-type]
         ("planted secrets not found", str(len(report["canary_blind_spots"])), not report["canary_blind_spots"]),  # type: ignore[arg-type]
         ("checks", f"{sum(map(len, checks.values()))}, {len(failed)} failed", not failed),
         ("all of it", f"{report['seconds']} s, of which the build {report['build_s']} s", True),
     )
-    for name, value, ok in figures:
+    fast = report["speedup"] >= LEAST_SPEEDUP  # type: ignore[operator]
+    shown = (*figures, ("two workers instead of one", f"{report['speedup']} times as fast", fast))
+    for name, value, ok in shown:
         sys.stdout.write(f"{'✓' if ok else '✗'} {name}: {value}\n")
     for line in (*failed, *report["canary_hits"], *report["canary_blind_spots"]):  # type: ignore[misc]
         sys.stdout.write(f"  ✗ {line}\n")
