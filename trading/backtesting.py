@@ -63,9 +63,11 @@ def split(manager: TradingManager, question: Question, size: int) -> list[list[d
 
 def try_part(manager: TradingManager, question: Question, part: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What each combination of a part came to: plain figures, which a task can hand on."""
-    candles = _candles(manager, question, _grid(manager, question))
+    grid = _grid(manager, question)
+    candles = _candles(manager, question, grid)
     mine = [registry.parameters(question.strategy, one) for one in part]
-    trials = [trial_of(one) for one in sweep(question.strategy, mine, candles, question.rules, since=question.since)]
+    studies = sweep(question.strategy, mine, candles, question.rules, since=question.since, among=grid)
+    trials = [trial_of(one) for one in studies]
     return [
         {
             "parameters": parameters_of(one.parameters),

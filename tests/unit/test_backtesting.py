@@ -40,6 +40,8 @@ def test_the_parts_come_to_one_report(tmp_path: Path) -> None:
     assert [len(part) for part in parts] == [3, 1]
     results = [one for part in parts for one in try_part(manager, question, part)]
     told = write_page(manager, question, results, "manual__2026-03-02T12:00:00+00:00")
+    alone = [one for part in split(manager, question, 1) for one in try_part(manager, question, part)]
+    assert alone == results  # measured over the same candles, whoever tried them beside which others
     assert told["combinations"] == 4
     assert told["report"].endswith("backtests/manual__2026-03-02T12-00-00-00-00.html")
     assert "4 combinations were tried" in Path(told["report"]).read_text()

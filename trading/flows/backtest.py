@@ -168,13 +168,15 @@ def sweep(
     rules: BacktestRules,
     *,
     since: datetime | None = None,
+    among: Sequence[Parameters] = (),
 ) -> Iterator[Study]:
     """Each combination's backtest, in the order given; whoever keeps them keeps their curves.
 
-    All are measured from the same candle on, the first that the longest warm-up decides.
+    All are measured from the same candle on, the first that the longest warm-up decides: of `among`, where this grid is
+    a part of it.
     """
     registered = registry.get(name)
-    longest = max(registered.warmup(parameters) for parameters in grid)
+    longest = max(registered.warmup(parameters) for parameters in (among or grid))
     asked = int(np.searchsorted(candles.panel.open_ms, to_ms(since))) if since else 0
     first = min(max(asked, longest - 1), len(candles.panel) - 1)
     market = market_of(candles.panel, candles.instruments, rules)
