@@ -15,7 +15,7 @@ CANDLE_S = 180.0
 
 
 def sweep_speedup(stack: Stack) -> float:
-    """How many times faster two workers are than one, where each is given half a core."""
+    """How many times faster two workers are than one, where each is given a quarter of a core."""
     alone = _sweep(stack)
     stack.up("--scale", "worker=2", "--no-recreate")
     together = _sweep(stack)
@@ -26,7 +26,7 @@ def sweep_speedup(stack: Stack) -> float:
 def _sweep(stack: Stack) -> float:
     """Seconds from the first task's start to the last one's end, once every process of the workers is warm."""
     for container in stack.containers("worker"):
-        run(["docker", "update", "--cpus", "0.5", container])
+        run(["docker", "update", "--cpus", "0.25", container])
     rest = stack.rest()
     stack.until(lambda: "sweep" in _dag_ids(stack), 180, "the sweep's DAG is known")
     for _ in range(2):  # the first warms up

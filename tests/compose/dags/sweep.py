@@ -4,13 +4,13 @@ import time
 
 from airflow.sdk import DAG, task
 
-TASKS, CPU_S = 8, 1.0
+TASKS, CPU_S = 8, 0.5
 
 with DAG("sweep", schedule=None, tags=["test"]):
 
     @task
     def burn(number: int) -> int:
-        """A second of one core."""
+        """Half a second of one core."""
         end = time.process_time() + CPU_S
         while time.process_time() < end:
             number = number * 1_103_515_245 % 2_147_483_647
