@@ -44,6 +44,8 @@ random_base64() {
   fi
 }
 
+draft() { temporary=$(mktemp "$folder/.$1.XXXXXX"); }
+
 # Gives the file that was written its name, if nothing has it by now.
 # A link fails where the name exists: of two runs at once one wins, and the other keeps its hands off.
 # Where the disk knows no links, mv -n is the next best.
@@ -61,7 +63,7 @@ create() {
   if is_there "$1"; then
     return
   fi
-  temporary=$(mktemp "$folder/.$1.XXXXXX")
+  draft "$1"
   case $1 in
     paper_api_*) random_base64 | tr '+/' 'Az' | tr -d '=' >"$temporary" ;; # letters and digits alone, as venues' keys are
     *) random_base64 | tr '+/' '-_' >"$temporary" ;;                       # Fernet's alphabet, safe in URLs and headers too
@@ -86,7 +88,7 @@ ask() {
   [[ ! $value =~ (change.?me|replace.?me|example|placeholder|your[._ -]|^x+$|^\<) ]] || fail "$1 is an example, not a secret of yours"
   shopt -u nocasematch
   [[ ! $value =~ [[:space:][:cntrl:]] ]] || fail "$1 holds white space: expected the key alone"
-  temporary=$(mktemp "$folder/.$1.XXXXXX")
+  draft "$1"
   printf '%s\n' "$value" >"$temporary"
   keep "$1"
 }

@@ -2,11 +2,9 @@
 
 import json
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from tests.canaries import ENCODINGS, Canaries
+from tests.canaries import ENCODINGS, Canaries, answers
 from tests.compose.stack import IMAGE, SERVICES, Stack, run
 
 PLANTED = "canary-Pl4nted+in/this=sink~ü"
@@ -125,17 +123,8 @@ def _answers(stack: Stack, planted: str) -> bytes:
     rest.call("GET", "/version")
     if planted:
         rest.call("POST", "/variables", {"key": "planted", "value": planted})
-    content = b"".join(_answer(stack, path, rest.token) for path in ANSWERS)
+    bearer = {"Authorization": f"Bearer {rest.token}"}
+    content = b"".join(said for _, said in answers((stack.address + path for path in ANSWERS), bearer))
     if planted:
         rest.call("DELETE", "/variables/planted")
     return content
-
-
-def _answer(stack: Stack, path: str, token: str) -> bytes:
-    request = urllib.request.Request(stack.address + path, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
-    opener: Callable[..., object] = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
-    try:
-        with opener(request, timeout=60) as response:  # type: ignore[attr-defined]
-            return bytes(response.read())
-    except urllib.error.HTTPError as error:
-        return bytes(error.read())

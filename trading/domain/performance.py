@@ -120,16 +120,6 @@ def drawdowns(equity: Series) -> Series:
     return equity / np.maximum.accumulate(equity) - 1
 
 
-def max_drawdown(equity: Series) -> float:
-    """The deepest of them; 0 for an empty curve."""
-    return float(drawdowns(equity).min()) if len(equity) else 0.0
-
-
-def longest_drawdown(equity: Series) -> int:
-    """The most candles between a best and the next one, or the end."""
-    return _longest(equity, np.maximum.accumulate(equity))
-
-
 def sharpe(returns: Series, candles_a_year: float) -> float | None:
     """Mean over sample deviation, a year; None where nothing moved."""
     deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0

@@ -27,13 +27,6 @@ def aggregated(series: CandleSeries, coarser: str) -> CandleSeries:
     return _folded(series, first, coarse_ms)
 
 
-def candles_from_trades(
-    time_ms: NDArray[np.int64], price: NDArray[np.float64], quantity: NDArray[np.float64], timeframe: str
-) -> CandleSeries:
-    """Candles of trades in the order in which they happened. The first and the last candle may lack some of theirs."""
-    return aggregated(CandleSeries(time_ms, price, price, price, price, quantity), timeframe)
-
-
 def differing(stored: CandleSeries, derived: CandleSeries) -> tuple[int, NDArray[np.int64]]:
     """How many opens both have, and at which of them they differ. Prices are compared exactly, volumes to 1e-9.
 

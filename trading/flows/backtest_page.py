@@ -109,12 +109,11 @@ def _figures(ours: Performance, held: Performance) -> str:
 
 
 def _months(months: Mapping[str, float], years: Mapping[str, float]) -> str:
-    head = "".join(f"<th>{month:02}</th>" for month in range(1, 13))
     rows = []
     for year, whole in years.items():
         cells = "".join(_share(months.get(f"{year}-{month:02}")) for month in range(1, 13))
         rows.append(f"<tr><td>{year}</td>{cells}{_share(whole)}</tr>")
-    return table(f"<th>Year</th>{head}<th>All</th>", rows)
+    return table(("Year", *(f"{month:02}" for month in range(1, 13)), "All"), rows)
 
 
 def _share(value: float | None) -> str:
@@ -133,23 +132,20 @@ def _orders(study: Study) -> str:
         f"<td>{f'{order.result:,.2f}' if order.result else ''}</td><td>{escape(order.outcome)}</td></tr>"
         for order in shown
     ]
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in (
-            "Decided at",
-            "Instrument",
-            "Side",
-            "Ordered",
-            "Filled",
-            "Price",
-            "Notional",
-            "Fee",
-            "Result",
-            "Outcome",
-        )
+    columns = (
+        "Decided at",
+        "Instrument",
+        "Side",
+        "Ordered",
+        "Filled",
+        "Price",
+        "Notional",
+        "Fee",
+        "Result",
+        "Outcome",
     )
     note = f"<p>{total:,} orders{f', the newest {_MOST_ROWS:,} of them' if total > _MOST_ROWS else ''}.</p>"
-    return note + table(head, rows, tall=True)
+    return note + table(columns, rows, tall=True)
 
 
 def _luck(tried: Tried) -> str:
@@ -165,14 +161,13 @@ def _luck(tried: Tried) -> str:
 def _trials(tried: Tried) -> str:
     ranked = sorted(tried.trials, key=lambda trial: -trial.sharpe_per_candle)[:_MOST_ROWS]
     shown = ("total_return", "cagr", "sharpe", "max_drawdown", "turnover", "sales")
-    head = "<th>Parameters</th>" + "".join(f"<th>{_NAMES[name]}</th>" for name in shown)
     rows = [
         f"<tr><td>{escape(_listed(parameters_of(trial.parameters)))}</td>"
         + "".join(f"<td>{spoken_figure(name, getattr(trial.figures, name))}</td>" for name in shown)
         + "</tr>"
         for trial in ranked
     ]
-    return table(head, rows, tall=True)
+    return table(("Parameters", *(_NAMES[name] for name in shown)), rows, tall=True)
 
 
 def _rounds(rounds: Sequence[Round]) -> str:
@@ -183,8 +178,9 @@ def _rounds(rounds: Sequence[Round]) -> str:
             f"<td>{escape(_listed(parameters_of(one.parameters)))}</td>"
             f"<td>{spoken_figure('sharpe', one.chosen_on)}</td>{_share(one.made)}</tr>"
         )
-    head = "".join(f"<th>{name}</th>" for name in ("Chosen from", "to", "Judged to", "Chosen", "Sharpe then", "Made"))
-    return f"<p>On candles that nothing was chosen on: <b>{made_by(rounds):.1%}</b>.</p>" + table(head, rows, tall=True)
+    columns = ("Chosen from", "to", "Judged to", "Chosen", "Sharpe then", "Made")
+    told = f"<p>On candles that nothing was chosen on: <b>{made_by(rounds):.1%}</b>.</p>"
+    return told + table(columns, rows, tall=True)
 
 
 def _facts(told: Mapping[str, Any]) -> str:
@@ -206,8 +202,9 @@ def _facts(told: Mapping[str, Any]) -> str:
     return f'<div class="wide"><table>{lines}</table></div>'
 
 
-def table(head: str, rows: Sequence[str], *, tall: bool = False) -> str:
-    """A table that scrolls in its own box."""
+def table(columns: Iterable[str], rows: Sequence[str], *, tall: bool = False) -> str:
+    """A table that scrolls in its own box; `rows` are HTML, the columns' names plain."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="wide{" tall" if tall else ""}">{inner}</div>'
 

@@ -24,25 +24,22 @@ def page(report: ParityReport) -> str:
         f"<tr><td>{escape(cause)}</td><td>{count:,}</td><td>{plain(quantise(cost, 4))}</td></tr>"
         for cause, (count, cost) in report.by_cause.items()
     ]
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in (
-            "Decided at",
-            "Instrument",
-            "Side",
-            "Ordered",
-            "Live",
-            "Backtest",
-            "Live price",
-            "Backtest",
-            "Cost",
-            "Why",
-        )
+    columns = (
+        "Decided at",
+        "Instrument",
+        "Side",
+        "Ordered",
+        "Live",
+        "Backtest",
+        "Live price",
+        "Backtest",
+        "Cost",
+        "Why",
     )
     sections = [
         section("Live against backtest", f'<div class="figures">{figures}</div>'),
-        section("By cause", table("<th>Cause</th><th>Orders</th><th>Cost, in quote</th>", causes)),
-        section("Orders", table(head, [_row(line) for line in reversed(report.lines)], tall=True)),
+        section("By cause", table(("Cause", "Orders", "Cost, in quote"), causes)),
+        section("Orders", table(columns, [_row(line) for line in reversed(report.lines)], tall=True)),
     ]
     return filled_page(f"Parity of {report.strategy}", subtitle, sections, charts={})
 

@@ -17,7 +17,6 @@ from trading.adapters.postgres.ledger import PostgresLedger
 from trading.clock import SystemClock
 from trading.domain.gaps import GapKind
 from trading.domain.market import CandleSeries, from_ms
-from trading.domain.resampling import candles_from_trades, differing
 from trading.flows.export_candles import ExportCandles, ExportRequest
 from trading.flows.import_candles import PERHAPS_OPEN, ImportCandles, ImportReport, ImportRequest
 from trading.flows.verify_candles import VerifyCandles
@@ -149,25 +148,3 @@ def rows_of_unnamed(path: Path) -> dict[str, CandleSeries]:
     from trading.flows.import_candles import joined
 
     return {"": joined([series for _, series in ArrowCandleFiles().read(path, "BTC/USD")])}
-
-
-@elsewhere
-def test_trades_make_the_venues_own_candle() -> None:
-    """The trades around midnight of 8 August 2024 reproduce its 5m candle of 23:55."""
-    import csv
-    import gzip
-
-    rows = []
-    for path in sorted((Path(FOLDER or "") / "ticks").glob("*.csv.gz")):
-        with gzip.open(path, "rt") as text:
-            rows += [
-                (int(row["trade_time_ms"]), float(row["price"]), float(row["qty"])) for row in csv.DictReader(text)
-            ]
-    times, prices, quantities = (np.array(column) for column in zip(*rows, strict=True))
-    fine = candles_from_trades(times, prices, quantities, "1m")
-    five = candles_from_trades(times, prices, quantities, "5m")
-    whole = int(np.flatnonzero(five.open_ms % 86_400_000 == 86_100_000)[0])
-    from trading.domain.resampling import resampled
-
-    compared, differs = differing(five.take(np.array([whole])), resampled(fine, "1m", "5m"))
-    assert (compared, len(differs)) == (1, 0)

@@ -7,11 +7,10 @@ import pytest
 
 from trading.domain.performance import (
     drawdowns,
-    longest_drawdown,
-    max_drawdown,
     performance,
     period_returns,
     sharpe,
+    sums_of,
 )
 
 NONE = np.zeros(0)
@@ -60,9 +59,10 @@ def test_drawdowns_by_hand() -> None:
     """Below the best so far; from the best of candle 1 to the next one of candle 5."""
     equity = np.array([100.0, 120.0, 60.0, 90.0, 110.0, 130.0, 130.0, 104.0])
     assert drawdowns(equity).tolist() == pytest.approx([0, 0, -0.5, -0.25, 110 / 120 - 1, 0, 0, -0.2])
-    assert max_drawdown(equity) == -0.5
-    assert longest_drawdown(equity) == 4
-    assert longest_drawdown(np.array([3.0, 2.0, 1.0])) == 2
+    told = sums_of(equity, exposure=NONE, traded=NONE, results=NONE, fees=NONE)
+    assert (told.deepest, told.longest) == (-0.5, 4)
+    falling = sums_of(np.array([3.0, 2.0, 1.0]), exposure=NONE, traded=NONE, results=NONE, fees=NONE)
+    assert falling.longest == 2
 
 
 def test_trades_by_hand() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.examples import T0, candles
 from trading.domain.market import to_ms
-from trading.domain.resampling import candles_from_trades, differing, resampled
+from trading.domain.resampling import differing, resampled
 from trading.errors import ConfigurationError
 
 HOUR = 3_600_000
@@ -35,15 +35,6 @@ def test_an_hour_that_lacks_a_minute_is_not_derived() -> None:
 def test_only_a_multiple_can_be_derived(fine: str, coarse: str) -> None:
     with pytest.raises(ConfigurationError, match="multiple"):
         resampled(candles(START, [1.0]), fine, coarse)
-
-
-def test_trades_make_candles_where_there_were_any() -> None:
-    """Two trades in one minute, none in the next, one at the last millisecond of the third."""
-    times = np.array([START + 5, START + 59_999, START + 179_999])
-    made = candles_from_trades(times, np.array([3.0, 2.0, 5.0]), np.array([1.0, 0.5, 2.0]), "1m")
-    assert made.open_ms.tolist() == [START, START + 120_000]
-    assert (made.open.tolist(), made.close.tolist()) == ([3.0, 5.0], [2.0, 5.0])
-    assert (made.high.tolist(), made.low.tolist(), made.volume.tolist()) == ([3.0, 5.0], [2.0, 5.0], [1.5, 2.0])
 
 
 def test_series_are_compared_where_both_have_a_candle() -> None:
